@@ -65,7 +65,7 @@ class GetStatusRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetStatusResponse(_message.Message):
-    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts", "broken_files", "failing_routes", "failing_routes_total", "expiring_certificates", "troubled_upstreams", "troubled_upstreams_total", "limits_hit_recently", "data_path", "data_path_reason", "guards", "last_guarded", "label", "failing_certificates", "failing_certificates_total")
+    __slots__ = ("version", "pid", "started", "config_path", "generation", "workers", "listeners", "routes", "last_reload", "database", "drift", "confirm_id", "confirm_by", "limits_hit", "worker_restarts", "broken_files", "failing_routes", "failing_routes_total", "expiring_certificates", "troubled_upstreams", "troubled_upstreams_total", "limits_hit_recently", "data_path", "data_path_reason", "guards", "last_guarded", "label", "failing_certificates", "failing_certificates_total", "fleet")
     class LimitsHitEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +109,7 @@ class GetStatusResponse(_message.Message):
     LABEL_FIELD_NUMBER: _ClassVar[int]
     FAILING_CERTIFICATES_FIELD_NUMBER: _ClassVar[int]
     FAILING_CERTIFICATES_TOTAL_FIELD_NUMBER: _ClassVar[int]
+    FLEET_FIELD_NUMBER: _ClassVar[int]
     version: str
     pid: int
     started: _timestamp_pb2.Timestamp
@@ -138,7 +139,42 @@ class GetStatusResponse(_message.Message):
     label: str
     failing_certificates: _containers.RepeatedCompositeFieldContainer[Certificate]
     failing_certificates_total: int
-    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ..., broken_files: _Optional[_Iterable[_Union[BrokenFile, _Mapping]]] = ..., failing_routes: _Optional[_Iterable[_Union[FailingRoute, _Mapping]]] = ..., failing_routes_total: _Optional[int] = ..., expiring_certificates: _Optional[_Iterable[_Union[ExpiringCertificate, _Mapping]]] = ..., troubled_upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., troubled_upstreams_total: _Optional[int] = ..., limits_hit_recently: _Optional[_Mapping[str, int]] = ..., data_path: _Optional[str] = ..., data_path_reason: _Optional[str] = ..., guards: _Optional[_Iterable[_Union[GuardWatch, _Mapping]]] = ..., last_guarded: _Optional[_Union[GuardVerdict, _Mapping]] = ..., label: _Optional[str] = ..., failing_certificates: _Optional[_Iterable[_Union[Certificate, _Mapping]]] = ..., failing_certificates_total: _Optional[int] = ...) -> None: ...
+    fleet: NodeStatus
+    def __init__(self, version: _Optional[str] = ..., pid: _Optional[int] = ..., started: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., config_path: _Optional[str] = ..., generation: _Optional[int] = ..., workers: _Optional[_Iterable[_Union[Worker, _Mapping]]] = ..., listeners: _Optional[_Iterable[_Union[ListenerStatus, _Mapping]]] = ..., routes: _Optional[int] = ..., last_reload: _Optional[_Union[Reload, _Mapping]] = ..., database: _Optional[_Union[Database, _Mapping]] = ..., drift: _Optional[int] = ..., confirm_id: _Optional[int] = ..., confirm_by: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., limits_hit: _Optional[_Mapping[str, int]] = ..., worker_restarts: _Optional[int] = ..., broken_files: _Optional[_Iterable[_Union[BrokenFile, _Mapping]]] = ..., failing_routes: _Optional[_Iterable[_Union[FailingRoute, _Mapping]]] = ..., failing_routes_total: _Optional[int] = ..., expiring_certificates: _Optional[_Iterable[_Union[ExpiringCertificate, _Mapping]]] = ..., troubled_upstreams: _Optional[_Iterable[_Union[UpstreamStatus, _Mapping]]] = ..., troubled_upstreams_total: _Optional[int] = ..., limits_hit_recently: _Optional[_Mapping[str, int]] = ..., data_path: _Optional[str] = ..., data_path_reason: _Optional[str] = ..., guards: _Optional[_Iterable[_Union[GuardWatch, _Mapping]]] = ..., last_guarded: _Optional[_Union[GuardVerdict, _Mapping]] = ..., label: _Optional[str] = ..., failing_certificates: _Optional[_Iterable[_Union[Certificate, _Mapping]]] = ..., failing_certificates_total: _Optional[int] = ..., fleet: _Optional[_Union[NodeStatus, _Mapping]] = ...) -> None: ...
+
+class NodeStatus(_message.Message):
+    __slots__ = ("node", "prefix", "revision", "label", "canary", "fleet_revision", "connected", "since", "why", "problems", "nodes", "nodes_off", "tried_revision", "returned_revision", "returned_why")
+    NODE_FIELD_NUMBER: _ClassVar[int]
+    PREFIX_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    CANARY_FIELD_NUMBER: _ClassVar[int]
+    FLEET_REVISION_FIELD_NUMBER: _ClassVar[int]
+    CONNECTED_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    PROBLEMS_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
+    NODES_OFF_FIELD_NUMBER: _ClassVar[int]
+    TRIED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_REVISION_FIELD_NUMBER: _ClassVar[int]
+    RETURNED_WHY_FIELD_NUMBER: _ClassVar[int]
+    node: str
+    prefix: str
+    revision: int
+    label: str
+    canary: bool
+    fleet_revision: int
+    connected: bool
+    since: _timestamp_pb2.Timestamp
+    why: str
+    problems: _containers.RepeatedScalarFieldContainer[str]
+    nodes: int
+    nodes_off: int
+    tried_revision: int
+    returned_revision: int
+    returned_why: str
+    def __init__(self, node: _Optional[str] = ..., prefix: _Optional[str] = ..., revision: _Optional[int] = ..., label: _Optional[str] = ..., canary: _Optional[bool] = ..., fleet_revision: _Optional[int] = ..., connected: _Optional[bool] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., why: _Optional[str] = ..., problems: _Optional[_Iterable[str]] = ..., nodes: _Optional[int] = ..., nodes_off: _Optional[int] = ..., tried_revision: _Optional[int] = ..., returned_revision: _Optional[int] = ..., returned_why: _Optional[str] = ...) -> None: ...
 
 class GuardWatch(_message.Message):
     __slots__ = ("generation", "until", "touched", "touched_total", "answered", "errors")

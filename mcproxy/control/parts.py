@@ -199,6 +199,7 @@ class Parts:
             self.certificates,
             self.guard.facts,
             orders,
+            of_fleet,
         )
         self.admin_server = AdminServer(self.admin)
         self.metrics_server = MetricsServer(observer, {} if earlier is None else earlier.metrics)

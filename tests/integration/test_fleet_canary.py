@@ -165,7 +165,11 @@ def test_a_canary_whose_backend_fails_is_taken_back(site: Site) -> None:
     node = site.nodes["edge-2"]
     with node.client() as client:
         assert client.get_drift().differences == []
-        assert "withdrawn by guard: route" in client.get_status().last_guarded.detail
+        status = client.get_status()
+    assert "withdrawn by guard: route" in status.last_guarded.detail
+    fleet = status.fleet
+    assert (fleet.node, fleet.revision, fleet.nodes, fleet.nodes_off) == ("edge-2", before.revision, 3, 0)
+    assert (fleet.returned_revision, fleet.returned_why, fleet.canary) == (header.revision, past.why, False)
 
 
 def test_steps_that_pass(site: Site) -> None:

@@ -29,6 +29,7 @@ from mcproxy.model.state.upstream_options import Check
 from mcproxy.model.values import paths
 from mcproxy.model.values.origins import Key, Origin
 from mcproxy.model.values.quoting import quote
+from mcproxy.policy.fleet.facts import FleetFacts
 
 ROUTE_FIELDS = ("backend", *RouteOptions.__struct_fields__)
 """The fields that a route has beside its key, in messages as in the file."""
@@ -327,6 +328,26 @@ def broken_file(one: StandIn) -> pb.BrokenFile:
     if one.owner and one.owner[0] == "case":
         key = f"cases.{quote(one.owner[-1])}.{one.name}"
     return pb.BrokenFile(listener=listener, hostname=hostname, key=key, message=one.message)
+
+
+def add_fleet(response: pb.GetStatusResponse, facts: FleetFacts) -> None:
+    """Add how this node of a fleet does, if it is one."""
+    if not facts.node:
+        return
+    message = response.fleet
+    message.node, message.prefix, message.revision = facts.node, facts.prefix, facts.revision
+    if facts.document is not None and facts.document.revision == facts.revision:
+        message.label = facts.document.label
+    message.canary = facts.role == "canary"
+    message.fleet_revision = 0 if facts.fleet is None else facts.fleet.revision
+    message.connected, message.why = facts.connected, facts.why
+    message.since.FromMilliseconds(int(facts.since * 1000))
+    message.problems.extend(facts.problems)
+    message.nodes = len(facts.nodes)
+    message.nodes_off = sum(state != "current" for state in facts.nodes.values())
+    message.tried_revision = 0 if facts.rollout is None else facts.rollout.header.revision
+    if facts.returned is not None:
+        message.returned_revision, message.returned_why = facts.returned.header.revision, facts.returned.why
 
 
 def add_guard(response: pb.GetStatusResponse, facts: GuardFacts) -> None:

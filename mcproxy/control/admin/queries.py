@@ -44,6 +44,7 @@ from mcproxy.model.state.state import ListenerKey, Policy, RouteKey, State
 from mcproxy.model.values.addresses import parse_listen
 from mcproxy.model.values.reasons import FIREWALL
 from mcproxy.policy.acme.facts import OrderFacts
+from mcproxy.policy.fleet.facts import FleetFacts
 
 _LIMIT = 100  # entries of a history that are told when nobody says how many
 
@@ -70,6 +71,7 @@ class Admin:
         ordered: Ordered,
         guard: Callable[[], GuardFacts] = GuardFacts,
         orders: Callable[[], OrderFacts] = OrderFacts,
+        fleet: Callable[[], FleetFacts] = FleetFacts,
     ) -> None:
         """Answer from these parts.
 
@@ -83,10 +85,12 @@ class Admin:
             ordered: orders certificates.
             guard: tells what the guard watches, and what it has undone.
             orders: tells of the certificates that are ordered.
+            fleet: tells how this node of a fleet does.
         """
         self._current = current
         self._expiries = expiries
         self._guard = guard
+        self._fleet = fleet
         self._reconciler = reconciler
         self._workers = workers
         self._certificates = AdminCertificates(current, ordered)
@@ -149,6 +153,7 @@ class Admin:
         messages.add_failing(response, current.counters.health, current.applier.state.routes)
         add_troubled(response, current)
         messages.add_guard(response, self._guard())
+        messages.add_fleet(response, self._fleet())
         self._certificates.add_to(response, await self._expiries(), time.time())
         try:
             waiting = await edits.store.unconfirmed()

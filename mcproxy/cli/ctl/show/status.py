@@ -47,6 +47,7 @@ def troubles(answer: pb.GetStatusResponse, *, routes: bool = True) -> list[tuple
         *(("broken file", _broken_file(one)) for one in answer.broken_files),
         *(_failing(answer) if routes else ()),
         *_withdrawn(answer),
+        *_fleet_troubles(answer),
         *((one.condition.upper(), f"upstream {condition(one)}") for one in answer.troubled_upstreams),
         *_more_troubled(answer),
         *_failing_certificates(answer),
@@ -77,6 +78,8 @@ def _rows(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
         rows.append(("restarts", f"{count(answer.worker_restarts, 'worker')} replaced after a crash or hang"))
     if answer.data_path:
         rows.append(("data path", f"{answer.data_path}: {answer.data_path_reason}".removesuffix(": ")))
+    if answer.HasField("fleet"):
+        rows.append(("fleet", _fleet(answer.fleet)))
     rows.append(("routes", str(answer.routes)))
     rows.append(
         ("drift", f"{count(answer.drift, 'difference')} from the files: mcproxyctl drift" if answer.drift else "none")
@@ -114,6 +117,30 @@ def _withdrawn(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
     if not answer.drift and time.time() - last.time.seconds > _NEWS:
         return []
     return [("guard", f"generation {last.generation} {last.detail}, {moment(last.time)}")]
+
+
+def _fleet(fleet: pb.NodeStatus) -> str:
+    label = f" ({fleet.label})" if fleet.label else ""
+    document = f"revision {fleet.revision}{label}" if fleet.revision else "no document yet"
+    off = f", {fleet.nodes_off} not as {'it' if fleet.nodes_off == 1 else 'they'} should be" if fleet.nodes_off else ""
+    tried = (
+        f"; revision {fleet.tried_revision} is tried on canaries{', this one too' if fleet.canary else ''}"
+        if fleet.tried_revision
+        else ""
+    )
+    return f"node {fleet.node} of {fleet.prefix}: {document}; {count(fleet.nodes, 'node')}{off}{tried}"
+
+
+def _fleet_troubles(answer: pb.GetStatusResponse) -> list[tuple[str, str]]:
+    """Return what is not well with the fleet; what was taken back counts until the next push."""
+    if not answer.HasField("fleet"):
+        return []
+    fleet = answer.fleet
+    rows = [] if fleet.connected else [("FLEET", f"its store is away since {moment(fleet.since)}: {fleet.why}")]
+    rows += [("FLEET", problem) for problem in fleet.problems]
+    if fleet.returned_revision:
+        rows.append(("fleet", f"revision {fleet.returned_revision} was taken back: {fleet.returned_why}"))
+    return rows
 
 
 def _watched(one: pb.GuardWatch) -> str:

@@ -161,6 +161,33 @@ class TestStatus:
             lines = [line for line in ctl("status").stdout.splitlines() if line.startswith("guard")]
             assert [re.sub(r"why, .*", "why, 2023-11-14 22:14:20Z", line) for line in lines] == told
 
+    def test_a_node_of_a_fleet_tells_of_it(self, admin: CannedAdmin, ctl: Ctl) -> None:
+        """What it runs and with whom, and in front what is not well: its store away, problems, what was taken back."""
+        answer = pb.GetStatusResponse()
+        answer.CopyFrom(self.ANSWER)
+        fleet = answer.fleet
+        fleet.node, fleet.prefix, fleet.connected, fleet.nodes = "edge-1", "/mcproxy/edge", True, 3
+
+        def told() -> list[str]:
+            admin.answers["GetStatus"] = answer
+            lines = ctl("status").stdout.splitlines()
+            return [" ".join(line.split()) for line in lines if line.lower().startswith("fleet")]
+
+        assert told() == ["fleet node edge-1 of /mcproxy/edge: no document yet; 3 nodes"]
+        fleet.revision, fleet.label, fleet.nodes_off = 41, "3fa9c1", 1
+        fleet.tried_revision, fleet.canary = 41, True
+        fleet.connected, fleet.why = False, "no quorum"
+        fleet.since.CopyFrom(at(60))
+        fleet.problems.extend(["two machines have one name", "its document is gone"])
+        fleet.returned_revision, fleet.returned_why = 40, "edge-2: 9 of 50 requests failed"
+        assert told() == [
+            "FLEET its store is away since 2023-11-14 22:14:20Z: no quorum",
+            "FLEET two machines have one name",
+            "FLEET its document is gone",
+            "fleet revision 40 was taken back: edge-2: 9 of 50 requests failed",
+            "fleet node edge-1 of /mcproxy/edge: revision 41 (3fa9c1); 3 nodes, 1 not as it should be; revision 41 is tried on canaries, this one too",
+        ]
+
     def test_whatever_is_wrong_is_told(self, admin: CannedAdmin, ctl: Ctl) -> None:
         """A failed reload with its problems, workers that drain or lag, a damaged database, drift, a rollback that waits."""
         answer = pb.GetStatusResponse()

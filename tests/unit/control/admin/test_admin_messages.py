@@ -9,6 +9,8 @@ from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.state.filter_options import Page, RealIp
 from mcproxy.model.state.state import Listener, Route, Upstream
 from mcproxy.model.state.upstream_options import BackendTls, Check
+from mcproxy.policy.fleet.facts import FleetFacts
+from tests.support.observed import fleet_facts
 
 
 @pytest.mark.parametrize(
@@ -49,3 +51,18 @@ def test_a_route_tells_its_text_or_the_file_of_it(respond: str | Page, told: tup
     """Each in a field of its own."""
     message = messages.route(Route(":1", "a", mode="l7", respond=respond), (), messages.Provenances({}, ()))
     assert (message.respond, message.respond_file) == told
+
+
+def test_a_node_tells_of_its_fleet() -> None:
+    """The label is that of what is live here, not of what is to come; a machine that is no node tells nothing."""
+    status = pb.GetStatusResponse()
+    messages.add_fleet(status, fleet_facts(role="canary"))
+    told = status.fleet
+    assert (told.node, told.prefix, told.revision, told.label) == ("edge-1", "/mcproxy/edge", 41, "3fa9c1")
+    assert (told.canary, told.fleet_revision, told.tried_revision, told.returned_revision) == (True, 41, 42, 0)
+    assert (told.connected, told.since.seconds, list(told.problems)) == (True, 999_100, ["it is full"])
+    assert (told.nodes, told.nodes_off) == (3, 1)
+    messages.add_fleet(behind := pb.GetStatusResponse(), fleet_facts(revision=40))
+    assert (behind.fleet.revision, behind.fleet.label) == (40, "")
+    messages.add_fleet(alone := pb.GetStatusResponse(), FleetFacts())
+    assert not alone.HasField("fleet")
