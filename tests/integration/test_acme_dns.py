@@ -1,6 +1,8 @@
 """DNS-01: records at a real authoritative server by RFC 2136, and by a program of the operator's."""
 
 import asyncio
+import os
+import signal
 import stat
 import threading
 import time
@@ -245,6 +247,23 @@ def test_a_program_that_hangs_is_killed_with_what_it_started(tmp_path: Path) -> 
     while _lives(pid):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_what_a_program_leaves_running_is_not_waited_for(tmp_path: Path) -> None:
+    """Though it has inherited where the program's words go: a reload of a server in the background, say."""
+    solver = DnsHookSolver(
+        program(tmp_path, f"sleep 1000 & echo $! > {tmp_path}/pid; echo busy; exit $(cat {tmp_path}/status)")
+    )
+    for status in (0, 4):
+        (tmp_path / "status").write_text(str(status), encoding="ascii")
+        try:
+            if status:
+                with pytest.raises(AcmeError, match="exit status 4: busy"):
+                    solver.present([challenge("a.example.com", "1")])
+            else:
+                solver.present([challenge("a.example.com", "1")])
+        finally:
+            os.kill(int((tmp_path / "pid").read_text(encoding="ascii")), signal.SIGKILL)
 
 
 def test_a_program_that_is_not_there_is_told(tmp_path: Path) -> None:

@@ -4,7 +4,9 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Sequence
+from typing import BinaryIO
 
 from mcproxy.control.acme.interface import AcmeError, Challenge, DnsHook
 
@@ -52,23 +54,28 @@ class DnsHookSolver:
 
     def _run(self, action: str, challenge: Challenge) -> None:
         command = [self._program, action, f"_acme-challenge.{challenge.name}", challenge.value]
-        try:
-            process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise AcmeError(f"{self._program}: {error.strerror}") from error
-        with process:
+        with tempfile.TemporaryFile() as output:  # no pipe: what it leaves behind may hold that open
             try:
-                said, _ = process.communicate(timeout=self._within)
+                process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+                )
+            except OSError as error:
+                raise AcmeError(f"{self._program}: {error.strerror}") from error
+            try:
+                status = process.wait(self._within)
             except subprocess.TimeoutExpired as error:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)  # with whatever it has started
-                raise AcmeError(f"{self._program} {action}: not done within {self._within:g} s") from error
-        if process.returncode:
-            words = " ".join(said.decode("utf-8", "replace").split())[-_SHOWN:]
-            raise AcmeError(f"{self._program} {action}: exit status {process.returncode}{words and f': {words}'}")
+                process.wait()
+                raise AcmeError(
+                    f"{self._program} {action}: not done within {self._within:g} s{_end(output)}"
+                ) from error
+            if status:
+                raise AcmeError(f"{self._program} {action}: exit status {status}{_end(output)}")
+
+
+def _end(output: BinaryIO) -> str:
+    """Return the last that a program has said, behind a colon; "" for nothing."""
+    output.seek(max(output.seek(0, os.SEEK_END) - 4 * _SHOWN, 0))
+    words = " ".join(output.read().decode("utf-8", "replace").split())[-_SHOWN:]
+    return f": {words}" if words else ""

@@ -79,7 +79,7 @@ class Ordering:
             if order.status == "invalid":
                 raise OrderFailedError(f"the order failed: {order.error or 'the CA says no more'}")
             if order.status == "pending":
-                self._prove(order)
+                self._prove(order, names)
             elif order.status == "ready" and not handed_in:
                 self._session.finalize(order, keys.signing_request(key, names))
                 handed_in = True
@@ -93,14 +93,17 @@ class Ordering:
             raise OrderFailedError(f"what the CA handed out can't be used: {error}") from error
         return bundle
 
-    def _prove(self, order: Order) -> None:
+    def _prove(self, order: Order, names: Sequence[str]) -> None:
         """Answer the challenges of an order, all at once."""
         found = [(url, self._session.authorization(url)) for url in order.authorizations]
+        ordered = {name.removeprefix("*.") for name in names}
         for _, each in found:
+            if each.identifier.value.lower() not in ordered:
+                raise OrderFailedError(f"the CA asks for a proof of {each.identifier.value}, which was not ordered")
             if each.status not in {"pending", "valid"}:
                 raise OrderFailedError(_why(each))
         left = [(url, each, self._offer(each)) for url, each in found if each.status == "pending"]
-        challenges = [self._challenge(each.identifier.value, offer) for _, each, offer in left]
+        challenges = [self._challenge(each.identifier.value.lower(), offer) for _, each, offer in left]
         try:
             self._solver.present(challenges)
             for _, _, offer in left:

@@ -325,6 +325,25 @@ def test_a_ca_that_fails_in_mid_order_is_asked_about_the_same_order_later(ca: Sc
     assert "503" in record.error
 
 
+@pytest.mark.parametrize("other", ["b.test", "a.test.evil.test", "-x a.test", "a.test\0", "*.a.test", "\u00e4.test"])
+def test_no_name_is_proven_that_was_not_ordered(ca: Scripted, tmp_path: Path, other: str) -> None:
+    """What a CA says goes to programs, servers and certificates."""
+    store = MemoryStore()
+    offer = {"type": "tls-alpn-01", "url": f"{ca.url}/challenge", "token": "x" * 32, "status": "pending"}
+    authorization = {"identifier": {"type": "dns", "value": other}, "status": "pending", "challenges": [offer]}
+    ca.answers["/authz"] = lambda _: (200, {}, authorization)
+
+    async def run() -> None:
+        one = manager(ca, tmp_path, store, _Outside())
+        await one.start()
+        await one.want({"a.test": []})
+        one.turn()
+        await one.settled()
+
+    asyncio.run(run())
+    assert "which was not ordered" in store.saved["a.test"].error
+
+
 def test_what_a_ca_says_is_one_line_of_text(ca: Scripted, session: Session) -> None:
     """Whoever reads it in a terminal sees what it is, and not what it does there."""
     detail = "no\x1b[31m\r\nERROR forged\x00" + "x" * 5000
