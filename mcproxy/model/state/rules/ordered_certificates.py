@@ -29,11 +29,12 @@ def without_ca(state: State) -> Iterator[RuleViolation]:
 
 def unfit_names(state: State) -> Iterator[RuleViolation]:
     """Yield the names of ordered certificates that no CA issues one for, or none by the challenge that is set."""
-    challenge = state.settings.get("acme.challenge")
+    challenge = str(state.settings.get("acme.challenge"))
+    zone = str(state.settings.get("acme.dns.zone") or "") if challenge == "dns-01" else ""
     for key, route in state.routes.items():
         if not route.certificate or route.mode != "l7":
             continue
-        for field, name, message in _unfit(route, str(challenge)):
+        for field, name, message in _unfit(route, challenge, zone):
             yield RuleViolation(
                 "unfit_name",
                 ("route", key),
@@ -51,7 +52,7 @@ def names_of(route: Route) -> tuple[str, ...]:
     return tuple(sorted({route.hostname, *(name for name in route.names if name)}))
 
 
-def _unfit(route: Route, challenge: str) -> Iterator[tuple[str, str, str]]:
+def _unfit(route: Route, challenge: str, zone: str) -> Iterator[tuple[str, str, str]]:
     for field, name in (("hostname", route.hostname), *(("names", name) for name in route.names)):
         if name == "*":
             yield field, name, '"*" is every name, and a certificate has certain ones; name a hostname'
@@ -62,5 +63,7 @@ def _unfit(route: Route, challenge: str) -> Iterator[tuple[str, str, str]]:
                 f'a certificate for {name} needs challenge = "dns-01" in [acme]: a CA proves wildcards by DNS alone'
             )
             yield field, name, message
+        elif zone and not f".{name}".endswith(f".{zone}"):
+            yield field, name, f"{name} is not in the zone {zone} of dns in [acme], where its record would be set"
     if len(names_of(route)) > MOST_NAMES:
         yield "names", "", f"a certificate has at most {MOST_NAMES} names"

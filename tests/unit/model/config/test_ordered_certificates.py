@@ -54,6 +54,12 @@ def told(text: str) -> list[str]:
         ),
         (ACME + 'challenge = "dns-01"\ndns = { server = "10.0.0.53", zone = "test" }\n' + WILD, []),
         (ACME + 'challenge = "dns-01"\ndns.exec = "hook"\n' + WILD, []),
+        (
+            ACME
+            + 'challenge = "dns-01"\ndns = { server = "10.0.0.53", zone = "B.test." }\n'
+            + routes('hostname = "*.b.test", names = ["b.test", "a.xb.test"], certificate = "acme"'),
+            ["error listeners[0].routes[0].names[1]: a.xb.test is not in the zone b.test of dns in [acme]"],
+        ),
         (ACME + 'challenge = "dns-01"\n' + WWW, ["error acme.challenge: dns-01 needs to know how records are set"]),
         (
             ACME + 'challenge = "dns-01"\ndns = { server = "10.0.0.53" }\n' + WWW,
