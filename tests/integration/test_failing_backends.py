@@ -56,6 +56,13 @@ def leaves_amid(sock: socket.socket) -> None:
     sock.sendall(goaway(1, 2, b"out of\nmemory"))
 
 
+def drain(sock: ssl.SSLSocket) -> None:
+    """Read what the client sends behind a failed handshake: closing before would reset it, and it might lose the alert."""
+    sock.shutdown(socket.SHUT_WR)
+    while sock.recv(4096):
+        pass
+
+
 class Servers:
     """Listening sockets whose connections are dealt with in threads."""
 
@@ -77,7 +84,12 @@ class Servers:
                 if tls is None:
                     deal(sock)
                     return
-                with tls.wrap_socket(sock, server_side=True) as inner:
+                with tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) as inner:
+                    try:
+                        inner.do_handshake()
+                    except OSError:
+                        drain(inner)
+                        raise
                     deal(inner)
 
         thread = threading.Thread(target=run)

@@ -243,15 +243,18 @@ def test_node(address: tuple[str, int], certs: Certificates) -> None:
 @pytest.mark.parametrize("hostname", ["hypercorn.test", "hypercorntls.test", "uvicorn.test"])
 def test_events_are_not_buffered(address: tuple[str, int], version: str, hostname: str) -> None:
     """Server-sent events arrive one by one, each before the next is sent."""
-    with client(version, address, hostname) as peer:
-        if isinstance(peer, H2Client):
-            response = peer.responses[peer.begin("GET", "/events/5")]
-        else:
-            peer.send_head("GET", "/events/5", end=True)
-            response = Response()
-        counts = []
-        while not response.ended:
-            peer.step(response)
-            counts.append(response.body.count(b"data:"))
-        assert response.header("content-type") == "text/event-stream"
-    assert {1, 2, 3, 4, 5} <= {*counts}
+    for _ in range(5):  # on a busy machine the client may be late, and find two at once
+        with client(version, address, hostname) as peer:
+            if isinstance(peer, H2Client):
+                response = peer.responses[peer.begin("GET", "/events/5")]
+            else:
+                peer.send_head("GET", "/events/5", end=True)
+                response = Response()
+            counts = []
+            while not response.ended:
+                peer.step(response)
+                counts.append(response.body.count(b"data:"))
+            assert response.header("content-type") == "text/event-stream"
+        if {1, 2, 3, 4, 5} <= {*counts}:
+            return
+    pytest.fail(f"some came together each time, the last time they were so many: {counts}")

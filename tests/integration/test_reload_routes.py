@@ -107,10 +107,10 @@ def test_the_number_of_workers_follows_the_file(proxy: StartProxy) -> None:
     """More workers start, fewer drain: connections on a worker that goes end in their own time."""
     with Load() as load:
         text = listener("PORT", route("app.test", load.backend("one")))
-        edge = proxy(config(text, workers=1))
+        edge = proxy(config(text, workers=1, shutdown_timeout="90s"))
         held = []
         for workers in (3, 2, 4, 1):
-            apply(edge, config(text, workers=workers))
+            apply(edge, config(text, workers=workers, shutdown_timeout="90s"))
             held.append(load.hold((HOST, edge.port()), "app.test", count=6))
             arrived = [load.once((HOST, edge.port()), "app.test") for _ in range(12)]
             assert not [result.error for result in arrived if result.error]

@@ -114,6 +114,8 @@ class Crowd:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
+        for _ in range(5):  # passes of the loop, in which connections end whose handshakes were cancelled
+            await asyncio.sleep(0)
 
 
 async def ask(address: tuple[str, int], hostname: str) -> int:
@@ -127,6 +129,8 @@ async def ask(address: tuple[str, int], hostname: str) -> int:
             return int((await reader.readuntil(b"\r\n"))[9:12])
         finally:
             writer.transport.abort()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
     except (OSError, EOFError, ssl.SSLError):
         return 0
 

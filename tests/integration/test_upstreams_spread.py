@@ -187,7 +187,7 @@ def test_a_server_that_is_gone_costs_no_connection_and_no_request(site: Site, tm
             assert load(site, quarter, "-d", str(body), version=version) == {"2xx": quarter}
     finally:
         site.nginx.start("second")
-    until(partial(used_again, site, "second"), "both workers use the server that is back")
+    until(partial(used_again, site, "second"), "both workers use the server that is back", timeout=90)
 
 
 def test_a_changed_weight_counts_at_once_and_touches_nothing(site: Site) -> None:
@@ -237,7 +237,7 @@ def test_a_cookie_keeps_a_client_at_its_server_until_that_is_gone(site: Site, tm
         assert [get() for _ in range(6)] == [away] * 6
     finally:
         apply(site.proxy, site.text())
-    until(partial(used_again, site, home), "both workers use the server that is back")
+    until(partial(used_again, site, home), "both workers use the server that is back", timeout=90)
 
 
 def test_an_endpoint_that_is_taken_out_gets_nothing_more(site: Site) -> None:

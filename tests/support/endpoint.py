@@ -19,7 +19,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 def get(port: int, path: str, **headers: str) -> Answer:
     """Ask the endpoint on a port of 127.0.0.1."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     try:
         connection.request("GET", path, headers=headers)
         response = connection.getresponse()

@@ -6,12 +6,12 @@ import socket
 from collections.abc import Iterator
 
 import msgspec
-import psutil
 import pytest
 
 from mcproxy.errors import ChannelError
 from mcproxy.net import ipc
 from mcproxy.net.told import RouteFailure
+from tests.support.descriptors import open_descriptors
 
 Pair = tuple[socket.socket, socket.socket]
 
@@ -51,10 +51,6 @@ def channel() -> Iterator[Pair]:
     theirs.setblocking(False)
     with ours, theirs:
         yield ours, theirs
-
-
-def open_descriptors() -> int:
-    return psutil.Process().num_fds()
 
 
 def raw(channel: Pair, data: bytes, fds: list[int]) -> None:

@@ -17,14 +17,10 @@ from mcproxy.model.state.state import State
 from mcproxy.model.state.tls_options import RouteTls
 from tests.support.certificates import Certificates
 from tests.support.client_ca import ClientCa
+from tests.support.descriptors import open_descriptors
 from tests.support.observed import ADDR, route, state
 
 SETTINGS = {"firewall.geoip_db": "", "log.access": ""}
-
-
-def open_descriptors() -> int:
-    """Return how many there are in this process; those that other tests have left may close at any time."""
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def live(**certificates: Path) -> State:

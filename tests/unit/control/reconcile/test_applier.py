@@ -16,6 +16,7 @@ from mcproxy.control.reconcile.applier import worker_count
 from mcproxy.errors import ApplyError
 from mcproxy.model.state.state import Upstream, UpstreamEndpoint
 from mcproxy.policy.upstreams.maglev import build
+from tests.support.descriptors import open_descriptors
 from tests.support.ports import free_port
 from tests.support.reconcile import Control
 from tests.support.toml import listener, route, state
@@ -34,11 +35,6 @@ class Bench(Control):
         }
         desired = msgspec.structs.replace(desired, listeners=listeners)
         asyncio.run(self.applier.apply(desired, Assets(desired)))
-
-
-def open_descriptors() -> int:
-    """Return how many there are in this process; those that other tests have left may close at any time."""
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from mcproxy.model.edits.overlay import Difference, Merged, drift
 from mcproxy.model.state.state import Listener, State
 from tests.support import reconcile
 from tests.support.certificates import Certificates
+from tests.support.descriptors import open_descriptors
 from tests.support.reconcile import Body, Control
 from tests.support.toml import config, listener, route
 
@@ -37,11 +38,6 @@ async def enact(control: Control, origin: str = "file") -> tuple[str, ...]:
     loaded = config_file.load(control.path)
     merged = control.edits.merge(loaded.resolution.state)
     return (await control.current.enact(loaded, merged, Assets(merged.state), origin=origin)).lines()
-
-
-def open_descriptors() -> int:
-    """Return how many there are in this process; those that other tests have left may close at any time."""
-    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 class Recording(Service):

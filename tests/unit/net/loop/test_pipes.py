@@ -5,10 +5,10 @@ import fcntl
 import os
 from collections.abc import Iterator
 
-import psutil
 import pytest
 
 from mcproxy.net.loop.pipes import Pipe, PipePool
+from tests.support.descriptors import open_descriptors
 
 MIB = 1 << 20
 LIMIT = 16
@@ -75,12 +75,12 @@ def test_refusal_of_the_system_costs_nothing(pool: PipePool, monkeypatch: pytest
     def refuse(*_: object) -> None:
         raise OSError(code, os.strerror(code))
 
-    before = psutil.Process().num_fds()
+    before = open_descriptors()
     with monkeypatch.context() as patch:
         patch.setattr(*((fcntl, "fcntl") if code == errno.EPERM else (os, "pipe2")), refuse)
         for _ in range(2 * LIMIT):
             assert pool.acquire() is None
-    assert psutil.Process().num_fds() == before
+    assert open_descriptors() == before
     pipes = acquire_all(pool)
     assert len(pipes) == LIMIT
     for pipe in pipes:
@@ -89,10 +89,10 @@ def test_refusal_of_the_system_costs_nothing(pool: PipePool, monkeypatch: pytest
 
 def test_closed_pool_leaves_no_descriptors() -> None:
     """`close` closes what is not in use, and what is given back before."""
-    before = psutil.Process().num_fds()
+    before = open_descriptors()
     pool = PipePool()
     for pipe in acquire_all(pool):
         pool.release(pipe)
-    assert psutil.Process().num_fds() == before + 2 * LIMIT
+    assert open_descriptors() == before + 2 * LIMIT
     pool.close()
-    assert psutil.Process().num_fds() == before
+    assert open_descriptors() == before

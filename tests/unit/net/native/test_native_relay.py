@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 
 from mcproxy.net.native import records
+from tests.support.descriptors import open_descriptors
 from tests.support.native_relay_bench import NativeRelayBench, pipes_open
 from tests.support.relay_bench import Family, put, take
 
@@ -206,7 +207,7 @@ def test_what_waits_in_a_pipe_goes_with_the_connection(how: str) -> None:
         assert bench.bench.take(bench.backend, len(sent)) == sent
         again = block(bench)  # from the beginning by splicing
         assert len(again) > 0
-        descriptors = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - a number
+        descriptors = open_descriptors()
         [one] = core.listed()
         if how == "drained":
             assert core.drain(one.conn, 0.0) == 0
@@ -222,7 +223,7 @@ def test_what_waits_in_a_pipe_goes_with_the_connection(how: str) -> None:
             core.drain(one.conn, time.monotonic() + 0.1)  # has its limits looked at then
         bench.bench.expire_until(lambda: bench.ends)
         closed = how in ("client", "backend")  # here, too
-        assert len(os.listdir("/proc/self/fd")) <= descriptors - 2 - closed  # noqa: PTH208
+        assert open_descriptors() <= descriptors - 2 - closed
         reasons = {"drained": records.DRAINED, "idle": records.IDLE_TIMEOUT, "half_closed": records.HALF_CLOSED_TIMEOUT}
         [ended] = [record for record in bench.bench.told if record.kind == records.ENDED]
         assert ended.reason == reasons.get(how, records.NO_REASON)
