@@ -31,6 +31,14 @@ def browser() -> Iterator[Browser]:
         yield started
 
 
+@pytest.fixture(autouse=True)
+def closed_pages(browser: Browser) -> Iterator[None]:
+    """A page that is left open would look every second whether its proxy is there."""
+    yield
+    for context in browser.contexts:
+        context.close()
+
+
 def config(*routes: Table) -> str:
     tables: Table = {
         "metrics": {"addr": "127.0.0.1:PORT_M"},

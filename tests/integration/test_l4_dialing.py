@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,20 +21,30 @@ from tests.support.tls import client_hello
 pytestmark = pytest.mark.both_data_paths
 
 
-@pytest.fixture
-def names(tmp_path: Path) -> NameService:
-    return NameService(tmp_path)
+@pytest.fixture(scope="module")
+def names(tmp_path_factory: pytest.TempPathFactory) -> NameService:
+    return NameService(tmp_path_factory.mktemp("names"))
 
 
-@pytest.fixture
-def start(processes: Processes, short_folder: Path, names: NameService) -> Iterator[Callable[[str], Proxy]]:
-    """Start a proxy whose names are the test's."""
-    with contextlib.ExitStack() as stack:
+@pytest.fixture(scope="module")
+def start(names: NameService) -> Iterator[Callable[[str], Proxy]]:
+    """Serve configs by one proxy, whose names are the tests'; it knows a name's addresses for half a minute."""
+    with (
+        tempfile.TemporaryDirectory(prefix="mcp-", ignore_cleanup_errors=True) as folder,
+        Processes(Path(folder)) as processes,
+        contextlib.ExitStack() as stack,
+    ):
+        started: list[Proxy] = []
 
         def start(text: str) -> Proxy:
-            served = Proxy(processes, short_folder, text, names.under)
-            stack.enter_context(contextlib.closing(served)).start()
-            return served
+            if started:
+                started[0].serve_instead(text)
+            else:
+                started.append(
+                    stack.enter_context(contextlib.closing(Proxy(processes, Path(folder), text, names.under)))
+                )
+                started[0].start()
+            return started[0]
 
         yield start
 
@@ -61,8 +72,9 @@ def test_a_silent_first_address_costs_one_connection_a_quarter_of_a_second(
 ) -> None:
     """The next address is dialed after 250 ms, and later connections begin with it."""
     with silent_and_alive(first, second) as backend:
-        names.answer({"backend.test": [first, second]})
-        served = start(config({"l4.test": f"backend.test:{backend.port}"}, connect_timeout="8s"))
+        name = f"backend-{backend.port}.test"
+        names.answer({name: [first, second]})
+        served = start(config({"l4.test": f"{name}:{backend.port}"}, connect_timeout="8s"))
         took = []
         for _ in range(6):
             began = time.monotonic()

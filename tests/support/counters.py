@@ -10,7 +10,7 @@ from mcproxy.model.state.snapshot import Snapshot, decode
 from mcproxy.net.memory.shared_memory import SharedMemory
 from mcproxy.net.sockets import read_memory_file
 from tests.support import l4
-from tests.support.processes import POLL
+from tests.support.processes import pause_since
 from tests.support.proxy import Proxy
 
 
@@ -19,7 +19,7 @@ def counted(proxy: Proxy, *, still_open: int = 0) -> dict[str, l4.Totals]:
 
     A listener's counters begin with it, so those of a proxy of the fleet are the test's own.
     """
-    deadline = time.monotonic() + 30
+    began = time.monotonic()
     before = None
     while True:
         now = totals(proxy)
@@ -30,9 +30,9 @@ def counted(proxy: Proxy, *, still_open: int = 0) -> dict[str, l4.Totals]:
         }
         if left == still_open and found == before:  # twice: an end is two words, and this reads them one by one
             return found
-        assert time.monotonic() < deadline, f"{left} connections are open, not {still_open}: {found}"
+        assert time.monotonic() < began + 30, f"{left} connections are open, not {still_open}: {found}"
         before = found
-        time.sleep(POLL)
+        pause_since(began)
 
 
 def totals(proxy: Proxy) -> Totals:

@@ -13,7 +13,7 @@ from typing import Self
 
 import msgspec
 
-from tests.support.processes import POLL, Processes
+from tests.support.processes import Processes, pause_since
 from tests.support.proxy import Proxy
 from tests.support.tls import receive_exactly
 
@@ -86,10 +86,10 @@ def full() -> Iterator[socket.socket]:
 
 def wait_for(condition: Callable[[], bool], timeout: float = 30) -> None:
     """Wait until a condition holds; the test fails when it does not within ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, "the awaited state did not come"
-        time.sleep(POLL)
+        assert time.monotonic() < began + timeout, "the awaited state did not come"
+        pause_since(began)
 
 
 def reset(sock: socket.socket) -> None:

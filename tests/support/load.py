@@ -18,7 +18,7 @@ from typing import Any, Self, TypeVar
 
 import msgspec
 
-from tests.support.processes import POLL
+from tests.support.processes import pause_since
 from tests.support.tls import client_hello
 
 _NAME_SIZE = 16  # bytes that a backend begins with: its name, padded
@@ -292,8 +292,8 @@ def _compare(got: bytes, wanted: bytes) -> None:
 
 def until(condition: Callable[[], bool], what: str, timeout: float = 30) -> None:
     """Return as soon as a condition holds; fail with ``what`` in words when it does not within ``timeout`` seconds."""
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
     while not condition():
-        if time.monotonic() > deadline:
+        if time.monotonic() > began + timeout:
             raise AssertionError(f"after {timeout} s still not: {what}")
-        time.sleep(POLL)
+        pause_since(began)

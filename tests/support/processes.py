@@ -16,9 +16,14 @@ from typing import Literal, Self
 import psutil
 
 POLL = 0.01
-"""Seconds between two looks at something the kernel gives no event for."""
+"""Seconds between two looks at something the kernel gives no event for; see `pause_since`."""
 TOKEN = "MCPROXY_TEST_TOKEN"
 """Environment variable that marks a program and everything it starts, also what it leaves behind."""
+
+
+def pause_since(began: float) -> None:
+    """Sleep between two looks at what has been awaited since ``began`` (monotonic): a twentieth of that, 10 to 50 ms."""
+    time.sleep(min(max(POLL, (time.monotonic() - began) / 20), 5 * POLL))
 
 
 class ProcessError(Exception):
@@ -121,7 +126,7 @@ class Process:
             ProcessError: there is none.
         """
         expression = re.compile(pattern, re.MULTILINE)
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
         while True:
             ended = self.returncode is not None  # before the look, so that the last words are not missed
             for stream in streams:
@@ -129,20 +134,20 @@ class Process:
                 whole = len(text) if ended else text.rfind("\n") + 1  # a long line comes in pieces
                 if match := expression.search(text, since, whole):
                     return match
-            if ended or time.monotonic() > deadline:
+            if ended or time.monotonic() > began + timeout:
                 raise self.failure(f"no line matches {pattern!r} within {timeout} s")
-            time.sleep(POLL)
+            pause_since(began)
 
     def wait_for_port(self, host: str, port: int, timeout: float = 60) -> None:
         """Wait until something accepts connections on an address."""
-        deadline = time.monotonic() + timeout
+        began = time.monotonic()
         while True:
             try:
                 socket.create_connection((host, port), timeout=1).close()
             except OSError:
-                if self.returncode is not None or time.monotonic() > deadline:
+                if self.returncode is not None or time.monotonic() > began + timeout:
                     raise self.failure(f"nothing listens on {host} port {port} within {timeout} s") from None
-                time.sleep(POLL)
+                pause_since(began)
             else:
                 return
 
@@ -158,15 +163,15 @@ class Process:
     def kill(self) -> None:
         """Kill the program and all its descendants at once, and wait until they are gone."""
         deadline = time.monotonic() + 10
-        pause = POLL / 8  # most are gone in a millisecond
+        wait = POLL / 8  # most are gone in a millisecond
         while remaining := self._family():
             for process in remaining:
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             if time.monotonic() > deadline:
                 raise self.failure(f"cannot be killed: {remaining}")
-            time.sleep(pause)
-            pause = min(2 * pause, POLL)
+            time.sleep(wait)
+            wait = min(2 * wait, POLL)
             self._popen.poll()
         self._popen.wait(timeout=5)
         self.end_input()

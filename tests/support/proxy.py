@@ -184,7 +184,7 @@ class Proxy:
     def wait_for_notification(self, state: str, timeout: float = 60) -> None:
         """Wait until control has told its service manager ``state`` ("READY=1", "STOPPING=1") since its start."""
         deadline = time.monotonic() + timeout
-        while not (self._notify and self._notify.wait_for(state, POLL)):
+        while not (self._notify and self._notify.wait_for(state, 10 * POLL)):
             if self.process.returncode is not None or time.monotonic() > deadline:
                 raise self.process.failure(f"{state} was not notified within {timeout} s")
 

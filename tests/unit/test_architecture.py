@@ -1,6 +1,7 @@
 """ARCHITECTURE.md describes the tree that is there."""
 
 import ast
+import functools
 import re
 import sys
 from pathlib import Path
@@ -26,6 +27,7 @@ def described() -> dict[str, str]:
     return found
 
 
+@functools.cache
 def imports(path: Path) -> set[str]:
     """Return the top-level packages that a module imports, anywhere in it."""
     names: set[str] = set()

@@ -1,6 +1,6 @@
 """Cases in files: what becomes of them, and what is told of those that are wrong, with line and column."""
 
-import re
+from collections.abc import Callable
 from random import Random
 
 import pytest
@@ -50,6 +50,15 @@ def test_a_case_is_a_resource_under_its_match_in_full() -> None:
     assert all(str(matches.parse(match)) == match for *_, match in state.cases)
 
 
+def problem_of(parse: Callable[[str], object], text: str) -> str:
+    """Return why a text is refused, "" if it is not."""
+    try:
+        parse(text)
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def test_a_match_that_is_in_its_one_form_is_taken_as_it_is() -> None:
     """Which is quicker; it says the same as taking it apart."""
     random = Random(7)
@@ -59,13 +68,9 @@ def test_a_match_that_is_in_its_one_form_is_taken_as_it_is() -> None:
             for _ in range(6)
         )
         for each in (text, f"/{text}", f"GET /{text}", f"/a/{text}/*"):
-            try:
-                expected = str(matches.parse(each))
-            except ValueError as error:
-                with pytest.raises(ValueError, match=re.escape(str(error))):
-                    parse_match(each)
-            else:
-                assert parse_match(each) == expected
+            refused, problem = problem_of(matches.parse, each), problem_of(parse_match, each)
+            assert (refused in problem) if refused else not problem
+            assert refused or parse_match(each) == str(matches.parse(each))
     with pytest.raises(ValueError, match="characters"):
         parse_match("/a" * 2000)
 
