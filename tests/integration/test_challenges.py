@@ -18,6 +18,7 @@ from mcproxy.client.errors import FailedPreconditionError
 from tests.support.certificates import Certificates
 from tests.support.ctl import run_ctl
 from tests.support.held_relay import HeldRelay
+from tests.support.knot import KEY, Knot
 from tests.support.l4 import serve, wait_for
 from tests.support.openssl import start_openssl_server
 from tests.support.ordered_site import Site, config, names_in, route
@@ -135,8 +136,8 @@ def test_backends_go_on_with_certificates_of_their_own(
     further = '[[listeners]]\naddr = "127.0.0.1:PORT_FURTHER"\n[[listeners.routes]]\nhostname = "a.own.test"\n'
     site.serve(own, proxy=WORKERS)
     for data_path in ("native", "python"):
-        text = config(own, proxy={**WORKERS, "data_path": data_path}, directory=site.pebble.directory)
-        site.proxy.save(f'{text}{further}mode = "l7"\ncertificate = "acme"\nrespond = "hello"\n')
+        site.serve(own, proxy={**WORKERS, "data_path": data_path})
+        site.proxy.save(f'{site.text}{further}mode = "l7"\ncertificate = "acme"\nrespond = "hello"\n')
         assert held.came.wait(60)
         site.pebble.process.signal(signal.SIGSTOP)  # as it would not wait for long
         wait_for(lambda path=data_path: f'data_path="{path}"' in get(site, "METRICS", "/metrics")[1], 60)  # type: ignore[misc]
@@ -166,6 +167,30 @@ def test_a_request_of_the_ca_is_neither_redirected_nor_asked_for_a_password(site
     assert names_in(site.wait_for_certificate("c.test")) == {"c.test", "www.c.test"}
     assert get(site, "HTTP", f"{PATH}token")[0] == 401
     assert get(site, "HTTP", "/")[0] == 401
+
+
+def test_a_wildcard_is_proven_by_a_record_that_a_program_sets(
+    site: Site, running: Processes, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """For every name below it there is a certificate then; the program is named relative to the file."""
+    require("nsupdate", "bind9-dnsutils")
+    folder = tmp_path_factory.mktemp("dns")
+    knot = Knot(running, folder / "knot")
+    further = Site(site.proxy, tmp_path_factory.mktemp("further"), running, dns_port=knot.port)
+    (site.proxy.folder / "tsig").write_text(KEY, encoding="ascii")
+    hook = site.proxy.folder / "hook"
+    hook.write_text(
+        '#!/bin/sh\n[ $1 = present ] && do="add $2 60 TXT $3" || do="delete $2 TXT $3"\n'
+        f'printf "server 127.0.0.1 {knot.port}\\nzone example.com\\nupdate $do\\nsend\\n" | nsupdate -k {site.proxy.folder}/tsig\n',
+        encoding="ascii",
+    )
+    hook.chmod(0o700)
+    wild = route("*.wild.example.com", names=["wild.example.com"])
+    further.serve(wild, proxy=WORKERS, challenge="dns-01", dns={"exec": "hook"})
+    found = further.wait_for_certificate("any.wild.example.com")
+    assert names_in(found) == {"*.wild.example.com", "wild.example.com"}
+    assert "*.wild.example.com" in ctl(site, "certificates", "show", "*.wild.example.com")
+    assert knot.texts("_acme-challenge.wild.example.com") == []
 
 
 def load(command: Sequence[str]) -> str:

@@ -33,11 +33,22 @@ class Site:
         text: of the config in effect.
     """
 
-    def __init__(self, proxy: Proxy, folder: Path, processes: Processes, tls_port: int | None = None) -> None:
-        """Start a CA for a proxy; it looks at ``tls_port`` where that is not the proxy's."""
+    def __init__(
+        self, proxy: Proxy, folder: Path, processes: Processes, tls_port: int | None = None, dns_port: int = 0
+    ) -> None:
+        """Start a CA for a proxy.
+
+        Args:
+            proxy: that has its certificates from it.
+            folder: of the CA.
+            processes: ends it.
+            tls_port: where it looks, if that is not the proxy's port.
+            dns_port: of the server that it asks; 0 for one that has every name on this machine.
+        """
         self.proxy = proxy
-        self.pebble = Pebble(processes, folder, Ports(proxy, tls_port))
-        shutil.copy(self.pebble.ca, proxy.folder / "pebble.pem")
+        self.pebble = Pebble(processes, folder, Ports(proxy, tls_port), dns_port=dns_port)
+        self._ca = f"{folder.name}.pem"
+        shutil.copy(self.pebble.ca, proxy.folder / self._ca)
         self.text = ""
 
     @property
@@ -47,7 +58,7 @@ class Site:
 
     def serve(self, *routes: Table, **acme: Any) -> None:
         """Serve routes, and wait until they are live."""
-        self.text = config(*routes, **{"directory": self.pebble.directory, **acme})
+        self.text = config(*routes, **{"directory": self.pebble.directory, "ca": self._ca, **acme})
         self.proxy.save(self.text)
         with self.client() as client:
             client.reload()
@@ -97,7 +108,7 @@ def config(*routes: Table, proxy: Table | None = None, clear: Table | None = Non
         "log": {"format": "json"},
         "metrics": {"addr": "127.0.0.1:PORT_METRICS"},
         "proxy": {"workers": 2, "shutdown_timeout": "1s", **(proxy or {})},
-        "acme": {"ca": "pebble.pem", **acme},
+        "acme": acme,
         "listeners": [
             listener("127.0.0.1:PORT_TLS", routes),
             listener("127.0.0.1:PORT_HTTP", [redirected], protocol="http"),

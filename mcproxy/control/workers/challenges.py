@@ -99,7 +99,9 @@ class Challenges:
             self._start(worker.challenge(number, encoded))
 
         def silent() -> list[WorkerProcess]:
-            return [worker for worker in self._active() if not worker.late and worker.challenged < number]
+            """Return those that accept and answer other challenges; one that starts accepts behind all that it has been sent."""
+            accepting = [worker for worker in self._active() if worker.generation and not worker.late]
+            return [worker for worker in accepting if worker.challenged < number]
 
         def settled() -> bool:
             return not silent() and any(worker.challenged >= number for worker in self._active())

@@ -185,7 +185,13 @@ def _settings(route: Route) -> Iterable[tuple[str, str]]:
     for field in msgspec.structs.fields(route):
         value = getattr(route, field.name)
         if field.name not in _APART and value not in (field.default, ""):
-            yield field.name, str(value).lower() if isinstance(value, bool) else str(value)
+            yield field.name, _told(value)
+
+
+def _told(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _route(facts: Facts, key: RouteKey, counts: Counts, *, drifts: bool, cases: int = 0) -> RouteStatus:

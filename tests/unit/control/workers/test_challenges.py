@@ -25,6 +25,7 @@ class Worker:
 
     def __init__(self, desk: "Desk") -> None:
         self.desk = desk
+        self.generation = 1
         self.challenged = 0
         self.late = False
         self.silent = False
@@ -103,6 +104,20 @@ def test_a_worker_that_stays_silent_is_given_up(monkeypatch: pytest.MonkeyPatch)
         assert desk.given_up == [desk.workers[0]]
         await desk.challenges.withdraw([ALPN])
         assert desk.given_up == [desk.workers[0]]
+
+    asyncio.run(run())
+
+
+def test_a_worker_that_starts_is_neither_waited_for_nor_given_up() -> None:
+    """It may take longer to start than others to answer, and does not accept before it answers."""
+
+    async def run() -> None:
+        desk = Desk()
+        desk.workers[0].silent = True
+        desk.workers[0].generation = 0
+        await desk.challenges.publish([ALPN])
+        assert desk.given_up == []
+        assert len(desk.workers[0].told) == 1
 
     asyncio.run(run())
 

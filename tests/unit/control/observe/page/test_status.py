@@ -300,7 +300,7 @@ def test_routes_are_grouped_by_listener_idle_ones_apart() -> None:
 
 def test_a_route_in_detail() -> None:
     """Where it is declared, what differs from the defaults, what it answered; nothing for one that is not there."""
-    one = route("c.test", mode="l7", tls_cert="/c", backend_tls=True)
+    one = route("c.test", mode="l7", tls_cert=("/c", "/d"), backend_tls=True)
     policy = Policy(ADDR, "c.test", "block_user_agent", "Bot")
     live = State(state(one).listeners, {(ADDR, "c.test"): one}, {(ADDR, "c.test", "block_user_agent", "Bot"): policy})
     known = facts(
@@ -319,7 +319,7 @@ def test_a_route_in_detail() -> None:
     detail = made(watched, View(route=f"{ADDR} c.test")).detail
     assert detail is not None
     assert detail.declared == "/etc/x.toml:7"
-    assert detail.settings == (("mode", "l7"), ("tls_cert", "/c"), ("backend_tls", "true"))
+    assert detail.settings == (("mode", "l7"), ("tls_cert", "/c, /d"), ("backend_tls", "true"))
     assert detail.policies == (("block_user_agent", "Bot"),)
     assert [(code.name, code.count) for code in detail.codes] == [("200", 2), ("502", 1)]
     assert [(one.name, one.count) for one in (*detail.errors, *detail.grpc)] == [("backend_refused", 1), ("14", 2)]
