@@ -130,7 +130,7 @@ def renews(site: Site, name: str) -> bool:
 def test_backends_go_on_with_certificates_of_their_own(
     site: Site, held: HeldRelay, running: Processes, certs: Certificates
 ) -> None:
-    """While a name is proven that leads to one, the CA's handshakes for it alone are not for that, on either data path, after reloads too."""
+    """While a name is proven that leads to one, the CA's handshakes for it alone are not for that, on either data path, and after reloads and deaths of workers."""
     backend = start_openssl_server(running, certs.server("backend.test"), "-alpn", f"{CHALLENGE},http/1.1")
     own: Table = {"hostname": "*.own.test", "backend": f"127.0.0.1:{backend.port}"}
     further = '[[listeners]]\naddr = "127.0.0.1:PORT_FURTHER"\n[[listeners.routes]]\nhostname = "a.own.test"\n'
@@ -146,6 +146,12 @@ def test_backends_go_on_with_certificates_of_their_own(
             assert shown(site, "b.own.test", CHALLENGE) == ("backend.test", CHALLENGE)
         assert shown(site, "a.own.test", "http/1.1") == ("backend.test", "http/1.1")
         assert shown(site, "a.own.test", CHALLENGE, "http/1.1") == ("backend.test", CHALLENGE)
+    gone = site.proxy.workers()
+    for worker in gone:
+        worker.kill()
+    wait_for(lambda: len(set(site.proxy.workers()) - set(gone)) == 4 and get(site, "METRICS", "/readyz")[0] == 200, 60)
+    for _ in range(20):
+        assert shown(site, "a.own.test", CHALLENGE) == (CHALLENGE, CHALLENGE)
     site.pebble.process.signal(signal.SIGCONT)
     held.opened.set()
 
