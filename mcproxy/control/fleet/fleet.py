@@ -202,7 +202,7 @@ class Fleet:
         self._database = database
         if node is not None and self._known.prefix != node.prefix:
             fits = self._restored.prefix == node.prefix
-            self._known = self._restored if fits else _Known(node.prefix)
+            self._known = self._restored if fits else self._kept(node, database)
             self._revision = self.view.contents.revision
         elif node is None:
             self._known = self._restored = _Known()
