@@ -1,9 +1,11 @@
 """Real etcds as the store of a fleet: a cluster with mutual TLS, users and roles, whose members can be killed, frozen and started again."""
 
 import contextlib
+import http.client
 import json
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 import time
@@ -141,6 +143,15 @@ class Cluster:
         return subprocess.run(
             [self._etcdctl, *common, *args], capture_output=True, text=True, check=False, env={"ETCDCTL_API": "3"}
         )
+
+    def metrics(self, member: Member) -> str:
+        """Return what a member has counted, as Prometheus reads it."""
+        context = ssl.create_default_context(cafile=str(self.ca))
+        context.load_cert_chain(self._root.certificate, self._root.key)
+        connection = http.client.HTTPSConnection("127.0.0.1", member.port, context=context, timeout=10)
+        with contextlib.closing(connection):
+            connection.request("GET", "/metrics")
+            return connection.getresponse().read().decode()
 
     def allow(self, name: str, prefix: str) -> Leaf:
         """Let a client of this name read and write below a prefix, and return its certificate. Others may do nothing from now on."""
