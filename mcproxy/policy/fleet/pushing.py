@@ -56,9 +56,13 @@ def push(view: FleetView, pushed: Pushed, canary: Canary | None = None) -> tuple
 
     Raises:
         StaleGenerationError: somebody else has pushed meanwhile.
-        PreconditionError: a rollout is going on, or there are no canaries.
+        PreconditionError: a rollout is going on, there are no canaries, or nothing that they could return to.
     """
     refuse_if_changed(view, pushed.over, pushed.now)
+    if canary is not None and view.doc is None:
+        raise PreconditionError(
+            "the fleet has no document that canaries could return to; push the first one for all nodes at once"
+        )
     numbers = view.sequence.after(pushed.after)
     revision = numbers.revision + 1
     header = Header(

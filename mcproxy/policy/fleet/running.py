@@ -26,6 +26,7 @@ class Wanted(msgspec.Struct, frozen=True):
         edits: the fleet's edits, with those whose time is over: see `current`.
         problem: what an operator has to do something about; "" for nothing.
         back_from: revision of the fleet's document before, if that was newer; 0 if it was not.
+        fallback: of a canary the document that all others run; None for the others.
         numbers: the highest that this node has seen; what it pushes and edits is numbered after them, even in a store that was emptied.
     """
 
@@ -35,6 +36,7 @@ class Wanted(msgspec.Struct, frozen=True):
     problem: str = ""
     back_from: int = 0
     numbers: Numbers = Numbers()
+    fallback: Document | None = None
 
     @property
     def settles(self) -> bool:
@@ -63,7 +65,7 @@ def wanted(view: FleetView, me: str, known: Wanted | None = None, failed: int = 
     problems = [f"the fleet's store: {problem}" for problem in view.problems]
     following = _rolling(view, me)
     if following is not None and following.header.revision != failed:
-        return Wanted("canary", following, view.edits, "; ".join(problems), numbers=numbers)
+        return Wanted("canary", following, view.edits, "; ".join(problems), numbers=numbers, fallback=view.doc)
     revision, back = view.doc.header.revision, 0
     if (
         known is not None
@@ -97,7 +99,8 @@ def _without(view: FleetView, known: Wanted | None, numbers: Numbers) -> Wanted:
         return Wanted(
             "waiting", problem=f"the fleet's store: {unreadable}" if unreadable else NO_DOCUMENT, numbers=numbers
         )
-    revision = known.document.header.revision
+    kept = known.fallback or known.document  # what is on trial is nothing to keep
+    revision = kept.header.revision
     lost = f"can't be read: {unreadable}" if unreadable else "is not in its store any more"
     problem = f"the fleet's document {lost}; revision {revision} is kept and served: push it again with: mcproxyctl fleet push FILE"
-    return Wanted("keeping", known.document, known.edits, problem, numbers=numbers)
+    return Wanted("keeping", kept, known.edits, problem, numbers=numbers)

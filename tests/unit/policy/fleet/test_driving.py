@@ -235,19 +235,6 @@ def test_an_abort_that_comes_too_late() -> None:
     assert set(scene.running().values()) == {2}
 
 
-def test_a_rollout_to_the_first_document() -> None:
-    """A fleet that has no document yet can begin with canaries, too."""
-    scene = Scene()
-    assert scene.store.commit(abort(scene.store.view, "", 0.0))
-    items = scene.store.contents.items
-    items.pop(keys.DOC)  # type: ignore[attr-defined]  # a dict in this store
-    assert scene.store.commit(push(scene.store.view, pushed("c", node="n1"), Canary())[1], "n1")
-    assert wanted(scene.store.view, "n2").role == "waiting"
-    scene.say("n1", "passed", revision=3)
-    assert scene.drive().move == "live"
-    assert set(scene.running().values()) == {3}
-
-
 def test_times_and_figures_are_kept_in_the_history() -> None:
     """When it was settled is by the clock of who did."""
     scene = Scene()

@@ -10,6 +10,13 @@ from mcproxy.policy.fleet.pushing import KEPT, Canary, Pushed, push
 from tests.support.fleet_store import MemoryStore, node, pushed
 
 
+def begun() -> MemoryStore:
+    """Return a store with a first document."""
+    store = MemoryStore()
+    assert store.commit(push(store.view, pushed("first"))[1])
+    return store
+
+
 def test_a_first_document() -> None:
     """The first push to an empty store is revision 1, with what is known of it."""
     store = MemoryStore()
@@ -56,14 +63,24 @@ def test_a_document_that_is_gone_since() -> None:
 
 def test_no_push_amid_a_rollout() -> None:
     """A rollout has the nodes to itself; the refusal says whose it is and how to end it."""
-    store = MemoryStore()
+    store = begun()
     store.put(keys.node_key("n1"), node("n1"))
-    assert store.commit(push(store.view, pushed("a", author="ops-1"), Canary())[1])
+    over = store.view.version(keys.DOC)
+    assert store.commit(push(store.view, pushed("a", author="ops-1", over=over), Canary())[1])
     for canary in (None, Canary()):
         with pytest.raises(
-            PreconditionError, match=r"a rollout of revision 1 \(ops-1, 5s ago\) is going on.*fleet abort"
+            PreconditionError, match=r"a rollout of revision 2 \(ops-1, 5s ago\) is going on.*fleet abort"
         ):
-            push(store.view, pushed("b", now=5.0), canary)
+            push(store.view, pushed("b", now=5.0, over=over), canary)
+
+
+def test_the_first_document_is_not_tried() -> None:
+    """Canaries could not return to anything; nor where the document was lost."""
+    store = MemoryStore()
+    store.put(keys.node_key("n1"), node("n1"))
+    with pytest.raises(PreconditionError, match="no document that canaries could return to"):
+        push(store.view, pushed("a"), Canary())
+    assert push(store.view, pushed("a"))[0].revision == 1
 
 
 def test_numbers_after_the_store_was_emptied() -> None:
@@ -87,12 +104,13 @@ def test_an_author_without_end_is_refused() -> None:
 
 def test_a_rollout_needs_nodes() -> None:
     """Where no node is there, or not the one that is named, nothing can be tried."""
-    store = MemoryStore()
+    store = begun()
+    over = store.view.version(keys.DOC)
     with pytest.raises(PreconditionError, match="no node of the fleet"):
-        push(store.view, pushed("a"), Canary())
+        push(store.view, pushed("a", over=over), Canary())
     store.put(keys.node_key("n1"), node("n1"))
     with pytest.raises(PreconditionError, match="there is no node n2 in the fleet now; there is n1"):
-        push(store.view, pushed("a"), Canary(named=("n2",)))
+        push(store.view, pushed("a", over=over), Canary(named=("n2",)))
 
 
 def test_a_push_with_the_same_request_twice_is_no_new_revision() -> None:

@@ -72,6 +72,17 @@ def test_an_emptied_store_changes_nothing() -> None:
     assert emptied.numbers.revision == 1
 
 
+def test_a_canary_of_an_emptied_store_keeps_what_the_others_do() -> None:
+    """What was on trial is nothing that anybody wanted to keep."""
+    store = fleet("n1", "n2")
+    assert store.commit(push(store.view, pushed("b", over=store.view.version(keys.DOC)), Canary())[1])
+    canary, other = wanted(store.view, "n1"), wanted(store.view, "n2")
+    kept = wanted(MemoryStore().view, "n1", canary)
+    assert (kept.role, kept.document) == ("keeping", other.document)
+    assert "revision 1 is kept" in kept.problem
+    assert wanted(MemoryStore().view, "n1", kept) == kept
+
+
 def test_a_document_that_cannot_be_read_changes_nothing() -> None:
     """The same holds for a value that is none, on a node that knows one and on one that does not."""
     store = fleet("n1")
