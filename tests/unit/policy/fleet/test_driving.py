@@ -175,6 +175,17 @@ def test_a_canary_that_never_judges_returns_it() -> None:
     assert scene.fate()[1] == "n1 has not judged it in 150 s"
 
 
+def test_who_holds_a_rollout_up_is_told() -> None:
+    """Of several canaries the one that has not judged, not one that has."""
+    scene = Scene(named=("n1", "n2"), watch=30.0)
+    scene.say("n1", "passed")
+    scene.say("n2", "watching")
+    scene.drive()
+    scene.now += 30.0 + PATIENCE
+    found = scene.drive()
+    assert (found.move, found.why, found.revision) == ("returned", "n2 has not judged it in 150 s", 2)
+
+
 def test_a_new_driver_waits_anew() -> None:
     """What the one before had measured is gone with it, and its clock means nothing here."""
     scene = Scene(watch=30.0, named=("n3",))

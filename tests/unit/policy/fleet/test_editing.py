@@ -208,6 +208,28 @@ def test_many_are_settled_in_several_commits() -> None:
     assert (commits, ids(store)) == (2, [])
 
 
+def test_what_ends_and_what_is_remembered_share_a_commit() -> None:
+    """Together they are no more than a commit takes; the rest comes with the next."""
+    added = [edit(f"r{number}") for number in range(70)]  # are orphaned by a document without their listener
+    declared = state(*(route(f"d{number}") for number in range(70)))
+    of_file = [edit(f"d{number}", doc=declared) for number in range(70)]  # are over with what it declared
+    store = fleet(*added, *of_file)
+    doc = state(listener=None)
+    sizes = []
+    while (found := settle(store.view, doc, 0.0)).commit is not None:
+        sizes.append(len(found.commit.puts) + len(found.commit.deletes))
+        assert store.commit(found.commit)
+    assert sizes == [100, 40]
+    assert [one.edit.orphaned for one in store.view.edits] == [True] * 70
+
+
+def test_what_the_file_has_no_words_for_is_refused() -> None:
+    """Before anything is stored."""
+    odd = msgspec.structs.replace(edit("a"), value=route("b"))
+    with pytest.raises(PreconditionError, match="can't be kept"):
+        change(fleet().view, "n1", [odd], [])
+
+
 def test_what_a_rollout_changes_is_not_edited() -> None:
     """An edit of what the document on its way declares otherwise would end with it: that is refused, all else is not."""
     following = state(route("a", 9))

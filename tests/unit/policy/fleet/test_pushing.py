@@ -6,6 +6,7 @@ from mcproxy.errors import PreconditionError, StaleGenerationError
 from mcproxy.model.fleet import document, keys
 from mcproxy.model.fleet.document import FleetFile
 from mcproxy.model.fleet.records import Numbers
+from mcproxy.policy.fleet.driving import abort
 from mcproxy.policy.fleet.pushing import KEPT, Canary, Pushed, push
 from tests.support.fleet_store import MemoryStore, node, pushed
 
@@ -74,6 +75,26 @@ def test_no_push_amid_a_rollout() -> None:
             push(store.view, pushed("b", now=5.0, over=over), canary)
 
 
+def test_what_is_left_of_a_rollout_is_in_the_way() -> None:
+    """A document that waits for canaries without a rollout, as after a mistake by hand, is ended first."""
+    store = begun()
+    store.put(keys.NEXT, b"?")
+    with pytest.raises(PreconditionError, match=r"a rollout is going on.*fleet abort"):
+        push(store.view, pushed("a", over=store.view.version(keys.DOC)))
+    assert store.commit(abort(store.view, "ops-1", 0.0))
+    assert push(store.view, pushed("a", over=store.view.version(keys.DOC)))[0].revision == 2
+
+
+def test_canaries_have_a_minute_and_fifty_requests() -> None:
+    """What is tried where nobody says how."""
+    store = begun()
+    store.put(keys.node_key("n1"), node("n1"))
+    assert store.commit(push(store.view, pushed("a", over=store.view.version(keys.DOC)), Canary())[1])
+    rollout = store.view.rollout
+    assert rollout is not None
+    assert (rollout.steps, rollout.watch, rollout.max_errors, rollout.min_requests) == (("1",), 60.0, 0.02, 50)
+
+
 def test_the_first_document_is_not_tried() -> None:
     """Canaries could not return to anything; nor where the document was lost."""
     store = MemoryStore()
@@ -91,6 +112,7 @@ def test_numbers_after_the_store_was_emptied() -> None:
 def test_what_is_kept_of_pushes_is_bounded() -> None:
     """The history in the store forgets the oldest."""
     store = MemoryStore()
+    assert KEPT == 100
     for number in range(KEPT + 30):
         assert store.commit(push(store.view, pushed(f"{number}", over=store.view.version(keys.DOC)))[1])
     assert [past.header.revision for past in store.view.past] == list(range(KEPT + 30, 30, -1))

@@ -34,6 +34,7 @@ def test_all_run_the_document() -> None:
     for name in ("n1", "n2", "new"):
         found = wanted(store.view, name)
         assert (found.role, revision(found), found.problem, found.settles) == ("member", 1, "", True)
+        assert (found.back_from, found.fallback) == (0, None)
 
 
 def test_canaries_run_the_next_one_until_it_fails_there() -> None:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from mcproxy.errors import PreconditionError
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.records import Rollout
 from mcproxy.policy.fleet.steps import canaries, number, parse_steps
@@ -15,7 +16,7 @@ def test_steps(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "0", "1,1", "2,1", "50%,25%", "25%,3", "101%", "0%", "1.5", "-1", "x", "1,,2", "1e2%", "²"]
+    "text", ["", "0", "1,1", "2,1", "50%,25%", "25%,3", "101%", "0%", "1.5", "-1", "x", "1,,2", "1.2.3%", "1e2%", "²"]
 )
 def test_what_are_no_steps(text: str) -> None:
     """Steps go forward; what is no number is told."""
@@ -33,6 +34,7 @@ def test_what_are_no_steps(text: str) -> None:
         ("1%", 3, 1),
         ("100%", 7, 7),
         ("34%", 3, 2),
+        ("100%", 200, 200),
         ("1", 0, 0),
     ],
 )
@@ -67,3 +69,11 @@ def test_canaries_stay() -> None:
     before = Rollout(revision=2, doc=1, steps=("1", "50%"), step=1, nodes=("n3",))
     assert canaries(store.view, before) == ("n3", "n1")
     assert canaries(fleet(n1="").view, Rollout(revision=2, doc=1, nodes=("n3", "n4"))) == ("n3", "n4")
+
+
+def test_who_is_there_instead_of_a_node_that_is_not() -> None:
+    """All of a small fleet, the first twenty of a large one."""
+    for count, told in ((1, "there is n00$"), (20, "n18, n19$"), (21, "n18, n19 and more$")):
+        store = fleet(**{f"n{number:02}": "" for number in range(count)})
+        with pytest.raises(PreconditionError, match=told):
+            canaries(store.view, Rollout(revision=2, doc=1, named=("x",)))
