@@ -130,6 +130,8 @@ def test_a_document_under_which_requests_fail_is_given_up(tmp_path: Path) -> Non
         facts = site.guarded.guard.facts()
         assert (facts.watches, facts.withdrawn) == ((), 1)
         assert await site.guarded.verdicts() == [(2, "withdrawn")]
+        await site.guarded.later()
+        assert site.trial.report == report, "until the rollout is over"
 
     on_trial(tmp_path, body)
 
@@ -150,6 +152,8 @@ def test_its_return_is_not_undone(tmp_path: Path) -> None:
         site.view = FleetView()
         await site.guarded.later()
         assert site.trial.report is None
+        await site.run(guarded[1], 1)
+        assert site.guarded.guard.facts().watches == (), "the same document, with another file of the node's own"
         await site.run(guarded[2], 3)
         assert len(site.guarded.guard.facts().watches) == 1
 
@@ -221,8 +225,24 @@ def test_a_document_that_cannot_be_made_live_has_failed(tmp_path: Path) -> None:
         assert site.progress() == ("applying", "")
         site.last = Reload(site.guarded.now, ("doc:7:1: error: tls_cert: a.pem: not there",))
         await site.guarded.later()
-        assert site.progress() == ("failed", "doc:7:1: error: tls_cert: a.pem: not there")
+        why = "doc:7:1: error: tls_cert: a.pem: not there"
+        assert site.trial.report == CanaryReport(revision=2, progress="failed", why=why)
         assert site.given_up == [2]
+
+    on_trial(tmp_path, body)
+
+
+def test_who_is_no_canary_says_nothing(tmp_path: Path) -> None:
+    """A rollout goes on, on other nodes."""
+
+    async def body(site: Site) -> None:
+        site.begin()
+        site.wanted = Wanted("member", document(1))
+        await site.guarded.later()
+        assert site.trial.report is None
+        site.wanted = Wanted("member", document(2))  # it is live for all by now, and the rollout about to go
+        await site.guarded.later()
+        assert site.trial.report is None
 
     on_trial(tmp_path, body)
 
