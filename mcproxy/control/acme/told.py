@@ -13,6 +13,7 @@ def facts_of(status: Iterable[Status]) -> tuple[CertificateFacts, ...]:
 
 def _facts(status: Status) -> CertificateFacts:
     held, record = status.held, status.record
+    ordering = status.busy and record.state == "ordering"
     return CertificateFacts(
         name=status.name,
         names=status.names,
@@ -20,8 +21,8 @@ def _facts(status: Status) -> CertificateFacts:
         not_before=0.0 if held is None else held.not_before,
         not_after=0.0 if held is None else held.not_after,
         renewal=status.renewal,
-        ordering=status.busy and record.state == "ordering",
-        failures=record.failures,
+        ordering=ordering,
+        failures=max(record.failures - ordering, 0),  # without the try that is under way
         next_try=record.next_try,
         error=record.error,
     )

@@ -2,6 +2,7 @@
 
 from mcproxy import api
 from mcproxy._pb import admin_pb2 as pb
+from mcproxy.cli.common.command_line import UsageError
 from mcproxy.cli.common.options import OK
 from mcproxy.cli.common.output import print_json, print_table
 from mcproxy.cli.ctl.options import Server
@@ -34,7 +35,9 @@ def certificates(server: Server) -> int:
 
 
 def certificate(server: Server, name: str) -> int:
-    """Print all that is known of a certificate."""
+    """Print all that is known of a certificate; raises `UsageError` for no name, which would mean all of them."""
+    if not name:
+        raise UsageError("name the hostname of a route")
     with server.client() as client:
         (one,) = client.list_certificates(name).certificates
     if server.as_json:

@@ -70,6 +70,13 @@ def test_one_is_shown_in_full(ctl: Ctl, admin: CannedAdmin) -> None:
     assert "issuer" not in shown
 
 
+def test_no_name_is_not_all_of_them(ctl: Ctl, admin: CannedAdmin) -> None:
+    admin.answers["ListCertificates"] = pb.ListCertificatesResponse(certificates=[VALID, WAITING])
+    shown = ctl("certificates", "show", "")
+    assert (shown.status, shown.stdout) == (2, "")
+    assert "name the hostname of a route" in shown.stderr
+
+
 @pytest.mark.parametrize(
     ("word", "method", "answer", "told"),
     [
