@@ -9,6 +9,7 @@ import msgspec
 from mcproxy.control.acme import keys
 from mcproxy.control.acme.interface import Bundle
 from mcproxy.control.files.certificates import read_certificate
+from mcproxy.policy.acme.pauses import LONGEST
 from mcproxy.policy.acme.record import Record
 from mcproxy.policy.acme.renewal import renewal_time
 
@@ -110,6 +111,12 @@ class Entry:
     def due(self) -> float:
         """Return when the next order is, or the next try of the one that is under way."""
         return 0.0 if self.forced else max(self.renewal(), self.record.next_try)
+
+    def set_right(self, now: float) -> None:
+        """Wait for nothing that lies further ahead than anything is put off: the clock was wrong then, and has been set back."""
+        if self.record.next_try > now + LONGEST:
+            self.record = msgspec.structs.replace(self.record, next_try=now)
+        self.look_at, self.read_at = (now if at > now + _LATEST else at for at in (self.look_at, self.read_at))
 
     def next_look(self, now: float, asked: float) -> float:
         """Return when to ask the CA again, by what it asked for (seconds, 0.0 if it did not)."""

@@ -222,6 +222,8 @@ class Manager:
         if now > self._swept + _DAY:
             self._swept = now
             self._begin(None, self._sweep)
+        for entry in self._entries.values():
+            entry.set_right(now)
         for entry in sorted(self._entries.values(), key=Entry.due):
             if entry.busy:
                 continue

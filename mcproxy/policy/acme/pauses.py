@@ -7,7 +7,10 @@ AN_HOUR = 10
 
 _PAUSES = (60.0, 300.0, 1800.0, 7200.0, 21600.0, 43200.0)
 _JITTER = 0.1
-_LONGEST = 7 * 86400.0
+_LONGEST_RETRY_AFTER = 7 * 86400.0
+LONGEST = _LONGEST_RETRY_AFTER * (1 + _JITTER)
+"""Seconds of the longest pause there is."""
+
 _HOUR = 3600.0
 
 
@@ -20,7 +23,7 @@ def pause_after(failures: int, jitter: float, retry_after: float = 0.0) -> float
         retry_after: seconds that the CA asks to wait; obeyed where it is longer, up to a week.
     """
     base = _PAUSES[min(max(failures, 1), len(_PAUSES)) - 1]
-    return max(base, min(retry_after, _LONGEST)) * (1 + _JITTER * jitter)
+    return max(base, min(retry_after, _LONGEST_RETRY_AFTER)) * (1 + _JITTER * jitter)
 
 
 def order_allowed_at(orders: Sequence[float], now: float) -> float:

@@ -148,6 +148,31 @@ def test_a_certificate_that_lacks_a_name_is_ordered_anew_and_served_meanwhile(si
     asyncio.run(run())
 
 
+def test_a_clock_that_was_wrong_puts_nothing_off(site: Site) -> None:
+    """What was to be tried a year from now is tried now that the clock is right again; pauses are obeyed."""
+
+    async def run() -> None:
+        site.clock.ahead = 365 * 86400.0
+        manager = await site.manager("a.test")
+        await site.turn(manager)
+        assert site.store.saved["a.test"].failures == 1
+        site.clock.ahead = 0.0
+        await site.turn(manager)
+        assert site.store.saved["a.test"].failures == 2
+        manager = await site.manager("a.test")
+        await site.turn(manager)
+        assert site.store.saved["a.test"].failures == 2
+        week = 7 * 86400.0
+        site.store.saved["a.test"] = msgspec.structs.replace(
+            site.store.saved["a.test"], next_try=site.clock.now() + week
+        )
+        manager = await site.manager("a.test")
+        await site.turn(manager)
+        assert site.store.saved["a.test"].failures == 2, "a CA may ask to wait for so long"
+
+    asyncio.run(run())
+
+
 def test_the_window_of_the_ca_decides_and_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A window in the past means now, whatever is left; it is asked for again after six hours, or as the CA says."""
     site.put("a.test", age=1)
