@@ -1,6 +1,7 @@
 """What is known of a name for which a certificate is ordered, and when it is due."""
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -56,6 +57,11 @@ def held(bundle: Bundle) -> Held:
     )
 
 
+def proven(names: Iterable[str]) -> frozenset[str]:
+    """Return what has to be proven for a certificate of these names."""
+    return frozenset(name.removeprefix("*.") for name in names)
+
+
 def haste(certificate: Held, now: float) -> str:
     """Return why a new certificate is to be renewed at once, "" if it is not."""
     if renewal_time(certificate.not_before, certificate.not_after) > now:
@@ -100,6 +106,10 @@ class Entry:
         for each in waiting:
             if not each.done():
                 each.set_result(None) if error is None else each.set_exception(error)
+
+    def clashes(self, other: "Entry") -> bool:
+        """Tell whether something is being done about another name whose certificate has a name of this one: a name has one challenge at a time."""
+        return other is not self and other.busy and not proven(self.names).isdisjoint(proven(other.names))
 
     def renewal(self) -> float:
         """Return when its certificate is renewed, if nothing fails; 0.0 for now."""

@@ -66,7 +66,7 @@ class Manager:
         self._orders: list[float] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._swept = 0.0
-        self._trial: tuple[asyncio.Task[Bundle], asyncio.Future[Bundle]] | None = None
+        self._trial: tuple[asyncio.Task[Bundle], asyncio.Future[Bundle], Entry] | None = None
         self.ended: Counter[str] = Counter()
 
     async def start(self) -> None:
@@ -161,14 +161,15 @@ class Manager:
         """
         if name not in self._entries:
             raise NotFoundError(f"no route orders a certificate for {name}")
-        if self._trial is not None:
-            raise PreconditionError("another try is under way; wait for its end")
+        tried = Entry(self._entries[name].names, Record(name), busy=True)
+        if self._trial is not None or self._clashes(tried):
+            raise PreconditionError("another try, or an order with a name of this one, is under way; wait for its end")
         told = partial(self._in_loop, self._tell, name)
         loop = asyncio.get_running_loop()
-        job = loop.create_task(in_thread(self._jobs.try_out, self._entries[name].names, directory, told))
+        job = loop.create_task(in_thread(self._jobs.try_out, tried.names, directory, told))
         ended: asyncio.Future[Bundle] = loop.create_future()
         ended.add_done_callback(lambda done: done.cancelled() or done.exception())  # nobody may wait
-        self._trial = job, ended
+        self._trial = job, ended, tried
         job.add_done_callback(self._tried)
         return held(await asyncio.shield(ended))
 
@@ -177,6 +178,11 @@ class Manager:
             error = job.exception()
             self._trial[1].set_result(job.result()) if error is None else self._trial[1].set_exception(error)
         self._trial = None
+        self._wake.set()
+
+    def _clashes(self, entry: Entry) -> bool:
+        tried = () if self._trial is None else (self._trial[2],)
+        return any(map(entry.clashes, (*self._entries.values(), *tried)))
 
     async def run(self) -> None:
         """Do what is due, for ever."""
@@ -237,7 +243,7 @@ class Manager:
                     at = max(at, order_allowed_at(self._orders, now))
             if at > now:
                 later.append(at)
-            elif sum(each.busy for each in self._entries.values()) < AT_ONCE:
+            elif sum(each.busy for each in self._entries.values()) < AT_ONCE and not self._clashes(entry):
                 if job == self._order and not entry.record.url:
                     self._orders.append(now)  # before another one is looked at
                     entry.counted = now

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from mcproxy.control.acme import keys
+from mcproxy.control.acme.entry import proven
 from mcproxy.control.acme.interface import AcmeError, Bundle, Challenge, Kind, OrderFailedError, StoppedError
 from mcproxy.control.acme.session import Authorization, Offer, Order, RefusedError, Session
 from mcproxy.errors import McproxyError
@@ -96,7 +97,7 @@ class Ordering:
     def _prove(self, order: Order, names: Sequence[str]) -> None:
         """Answer the challenges of an order, all at once."""
         found = [(url, self._session.authorization(url)) for url in order.authorizations]
-        ordered = {name.removeprefix("*.") for name in names}
+        ordered = proven(names)
         for _, each in found:
             if each.identifier.value.lower() not in ordered:
                 raise OrderFailedError(f"the CA asks for a proof of {each.identifier.value}, which was not ordered")

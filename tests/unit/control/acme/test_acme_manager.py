@@ -3,6 +3,7 @@
 import asyncio
 import os
 import socket
+import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from mcproxy.control.store.errors import StoreError
 from mcproxy.errors import NotFoundError, PreconditionError
 from mcproxy.policy.acme.pauses import AN_HOUR
 from mcproxy.policy.acme.record import Record
-from tests.support.pebble import MemoryStore, TestClock
+from tests.support.pebble import MemoryStore, TestClock, until
 from tests.support.ports import free_port
 
 CA = make_ca("test")
@@ -144,6 +145,44 @@ def test_a_certificate_that_lacks_a_name_is_ordered_anew_and_served_meanwhile(si
         assert manager.status()[0].renewal == 0
         await site.turn(manager)
         assert site.store.saved["a.test"].failures == 1
+
+    asyncio.run(run())
+
+
+def test_a_name_is_proven_for_one_order_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of two that have a name in common, wildcard or not, the second one waits: the CA would see the answer for the other."""
+    begun: list[str] = []
+    gone_on = threading.Event()
+
+    def order(self: Jobs, name: str, *_: object) -> Bundle:
+        begun.append(name)
+        gone_on.wait(60)
+        raise AcmeError("no")
+
+    monkeypatch.setattr(Jobs, "order", order)
+    monkeypatch.setattr(Jobs, "try_out", lambda self, names, *_: order(self, f"try {names[0]}"))
+
+    async def run() -> None:
+        manager = Manager(site.terms, site.store, site.outside, site.clock)
+        await manager.start()
+        await manager.want({"a.test": ["x.test"], "b.test": ["*.x.test"], "c.test": []})
+        manager.turn()
+        await until(lambda: sorted(begun) == ["a.test", "c.test"])
+        with pytest.raises(PreconditionError, match="an order with a name of this one, is under way"):
+            await manager.try_out("b.test")
+        gone_on.set()
+        await manager.settled()
+        gone_on.clear()
+        tried = asyncio.create_task(manager.try_out("a.test", "https://other.test"))
+        await until(lambda: "try a.test" in begun)
+        manager.turn()
+        assert "b.test" not in begun
+        gone_on.set()
+        with pytest.raises(AcmeError):
+            await tried
+        manager.turn()
+        await manager.settled()
+        assert begun[-1] == "b.test"
 
     asyncio.run(run())
 
