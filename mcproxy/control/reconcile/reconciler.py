@@ -41,7 +41,7 @@ from mcproxy.control.system import log
 from mcproxy.control.system.notify import notify, reloading
 from mcproxy.errors import ApplyError, ConfigError, McproxyError
 from mcproxy.model.edits.overlay import Merged, Verdict
-from mcproxy.model.state.named_files import named_files, ordered_files, owners
+from mcproxy.model.state.named_files import named_files, owners
 from mcproxy.model.state.plan import Plan
 from mcproxy.model.state.state import State
 
@@ -228,9 +228,8 @@ class Reconciler:
             read, assets = assets, await look(Assets, merged.state, assets, contents)
             if read is not current.applier.assets:
                 read.close()
-        origin = "file"
-        if loaded.resolution.state == current.file:
-            origin = "unconfirmed" if withdrawn else "expiry" if merged.expired else origin
+        same = loaded.resolution.state == current.file
+        origin = "unconfirmed" if same and withdrawn else "expiry" if same and merged.expired else "file"
         why = self._shared.why(loaded, merged, Why(origin, "", label))
         plan = await current.enact(loaded, merged, assets, origin=why.origin, author=why.author, label=why.label)
         await self._shared.live(seen)
@@ -258,8 +257,7 @@ class Reconciler:
         """Have the edits of the fleet in effect with the files that are."""
         current = self._current
         async with current.lock:
-            began = time.time()
-            loaded, assets = current.loaded, current.applier.assets
+            began, loaded, assets = time.time(), current.loaded, current.applier.assets
             if loaded is not None and loaded.sources and assets is not None:
                 try:
                     await self._enact(loaded, assets)
@@ -270,12 +268,15 @@ class Reconciler:
 
     async def _enact_again(self) -> None:
         """Have the edits of now in effect with the files that are; the lock is held."""
-        loaded = self._current.loaded
-        applier = self._current.applier
-        assets = applier.assets  # not read again: what makes the file invalid may be one of these
-        if loaded is not None and loaded.sources and assets is not None:
+        current = self._current
+        loaded, assets = current.loaded, current.applier.assets
+        if loaded is not None and assets is not None:
             with contextlib.suppress(McproxyError):  # the file's problem has been told; it is tried again
-                await self._enact(loaded, await look(assets.with_ordered, applier.state))
+                fresh = await look(assets.with_ordered, current.applier.state)  # others may be what is wrong
+                if loaded.sources:
+                    await self._enact(loaded, fresh)
+                elif fresh is not assets:
+                    await current.enact(loaded, current.merged, fresh, origin="last-good")
 
     async def _look_at_store(self) -> bool:
         """Open the database if that failed before, undo what was not confirmed in time; tell whether something was."""
@@ -358,9 +359,7 @@ class Reconciler:
             except (ConfigError, ApplyError) as error:
                 await asyncio.sleep(_SETTLE)
                 tries -= 1
-                waited_for = set(ordered_files(self._current.merged.state))  # the CA is not to be waited for
-                missing = any(found is None for name, found in before.items() if name not in waited_for)
-                unsettled = missing or await look(self._watcher.fingerprint) != before
+                unsettled = self.stand_ins.lack(before) or await look(self._watcher.fingerprint) != before
                 # Of a certificate and its key one comes before the other, and no file says when both are there.
                 unsettled |= isinstance(error, (NamedFilesError, ApplyError))
                 # A mistake may be corrected in a file that is included only since this version.

@@ -7,11 +7,12 @@ from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.files.contents import Contents, StandIn
 from mcproxy.control.files.last_good_files import LastGood
 from mcproxy.control.files.look import look
+from mcproxy.control.files.watcher import Fingerprint
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.system import log
 from mcproxy.errors import ApplyError
 from mcproxy.model.edits.overlay import Merged
-from mcproxy.model.state.named_files import owners
+from mcproxy.model.state.named_files import ordered_files, owners
 
 
 class StandIns:
@@ -57,6 +58,11 @@ class StandIns:
                 where = " ".join(one.owner) if one.owner else "the proxy"
                 self._log.info(f"{one.name} of {where} is good again, or not named any more", generation=generation)
         self.now = found
+
+    def lack(self, seen: Fingerprint) -> bool:
+        """Tell whether one of the watched files is missing, other than certificates that a CA has yet to issue."""
+        awaited = set(ordered_files(self._current.merged.state))
+        return any(found is None and name not in awaited for name, found in seen.items())
 
     async def keep(self) -> None:
         """Keep what is live for the next start; that it can't be kept is told once."""

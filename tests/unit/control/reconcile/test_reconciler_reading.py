@@ -24,6 +24,7 @@ from mcproxy.model.edits import requests
 from mcproxy.model.edits.overlay import Merged
 from mcproxy.model.state.state import State
 from tests.support import reconcile
+from tests.support.certificates import Certificates
 from tests.support.reconcile import Body, Control
 from tests.support.toml import config, listener, route
 
@@ -267,6 +268,38 @@ def test_of_the_last_good_state_nothing_ends_while_the_file_is_invalid(tmp_path:
         assert control.reconciler._timer is None
 
     reconcile.using(tmp_path, lambda addr: text(addr, "file.test"), body)
+
+
+@pytest.mark.parametrize("last_good", [False, True])
+def test_a_certificate_that_a_ca_issues_is_served_while_the_file_is_invalid(
+    tmp_path: Path, certs: Certificates, *, last_good: bool
+) -> None:
+    """Also where the file was invalid at the start: else it would end with the mistake still there."""
+    leaf = certs.server("a.test")
+
+    async def body(control: Control, addr: str) -> None:
+        await control.edits.open()
+        loaded = config_file.load(control.path)
+        if last_good:
+            bare = Loaded(loaded.resolution, loaded.files, loaded.patterns)
+            await control.reconciler.start(bare, problems=("wrong",))
+        else:
+            await control.reconciler.start(loaded)
+        path = tmp_path / "acme" / "a.test.pem"
+        assert control.applier.assets is not None
+        assert control.applier.assets.digests == {str(path): ""}
+        control.path.write_text("no TOML [", encoding="utf-8")
+        await reads(control)
+        path.parent.mkdir()
+        path.write_bytes(leaf.key.read_bytes() + leaf.certificate.read_bytes())
+        await reads(control)
+        assert control.applier.assets.contents() == {str(path): path.read_bytes()}
+
+    def ordered(addr: str) -> str:
+        keys = 'hostname = "a.test", mode = "l7", certificate = "acme", respond = "hello"'
+        return f'[acme]\n[proxy]\nworkers = 2\n[[listeners]]\naddr = "{addr}"\nroutes = [{{ {keys} }}]\n'
+
+    reconcile.using(tmp_path, ordered, body)
 
 
 def test_a_database_that_can_not_be_looked_at_has_undone_nothing(
