@@ -383,6 +383,13 @@ def test_a_file_that_somebody_else_has_written_counts_when_it_is_told(site: Site
         await site.turn(manager)
         assert held_by(manager).chain.strip() == bundle.chain.strip()
         assert "a.test" not in site.store.saved, "nothing was ordered"
+        site.folder.file_of("a.test").write_text("broken")
+        manager.changed(["a.test"])
+        await site.turn(manager)
+        assert manager.status()[0].held is None
+        assert "set aside" in site.outside.told[-1]
+        await site.turn(manager)
+        assert site.store.saved["a.test"].failures == 1
 
     asyncio.run(run())
 

@@ -10,12 +10,14 @@ import pytest
 from mcproxy.control.acme.interface import AcmeError, DnsHook, DnsServer
 from mcproxy.control.certificates.joined import terms_of
 from mcproxy.control.certificates.ordered import OrderedCertificates, wanted_by
+from mcproxy.control.files.contents import StandIn
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.store import Store
 from mcproxy.errors import NotFoundError, PreconditionError
 from mcproxy.model.config.problems import Source
 from mcproxy.model.config.resolve import resolve
 from mcproxy.model.state.state import State
+from tests.support.certificates import Certificates
 from tests.support.pebble import until
 from tests.support.ports import free_port
 
@@ -57,6 +59,7 @@ class Control:
         self.applier = SimpleNamespace(state=live, assets=None, generation=1)
         current: Any = SimpleNamespace(applier=self.applier, edits=self.edits, events=published)
         reconciler: Any = SimpleNamespace(last_success=1.0, stand_ins=SimpleNamespace(now=()))
+        self.reconciler = reconciler
         workers: Any = SimpleNamespace(challenges=None)
         self.certificates = OrderedCertificates(current, reconciler, workers)
 
@@ -79,7 +82,7 @@ def test_without_a_database_nothing_is_ordered(tmp_path: Path) -> None:
         control = Control(state(tmp_path, route("a.test")))
         certificates = control.certificates
         running = asyncio.get_running_loop().create_task(certificates.run())
-        await until(lambda: bool(certificates.facts().certificates))
+        await until(lambda: any(each.error for each in certificates.facts().certificates))
         (told,) = certificates.facts().certificates
         assert (told.name, told.names, told.error, told.served) == (
             "a.test",
@@ -122,6 +125,35 @@ def test_a_control_that_hands_over_orders_nothing_unless_it_goes_on(tmp_path: Pa
         await until(lambda: certificates.facts().failed == 1)
         await certificates.pause()
         assert await store.order_records()
+        await store.close()
+
+    asyncio.run(run())
+
+
+def test_a_file_that_breaks_or_vanishes_is_looked_at_again(tmp_path: Path, certs: Certificates) -> None:
+    """Its last good content has its place meanwhile, so that what is served is no other."""
+    leaf = certs.server("a.test")
+    path = tmp_path / "acme" / "a.test.pem"
+    path.parent.mkdir()
+    path.write_bytes(leaf.key.read_bytes() + leaf.certificate.read_bytes())
+
+    async def run() -> None:
+        control = Control(state(tmp_path, route("a.test")))
+        certificates = control.certificates
+        control.edits.opened = store = await Store.open(tmp_path / "mc-proxy.db", now=0)
+        control.applier.assets = SimpleNamespace(digests={str(path): "d1"})
+        await certificates.look()
+        assert certificates.facts().certificates[0].served
+        path.unlink()
+        broken = StandIn(("route", ":443", "a.test"), "certificate", "there is no file", "v1")
+        control.reconciler.stand_ins.now = (broken,)
+        await certificates.look()
+        assert certificates.facts().certificates[0].served, "nobody has said that the files were read again"
+        control.reconciler.last_success = 2.0
+        await certificates.look()
+        await until(lambda: certificates.facts().failed == 1)  # another one is ordered
+        assert not certificates.facts().certificates[0].served
+        await certificates.pause()
         await store.close()
 
     asyncio.run(run())
