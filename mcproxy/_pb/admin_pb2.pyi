@@ -1854,3 +1854,17 @@ class AbortRolloutResponse(_message.Message):
     DOCUMENT_FIELD_NUMBER: _ClassVar[int]
     document: FleetDocument
     def __init__(self, document: _Optional[_Union[FleetDocument, _Mapping]] = ...) -> None: ...
+
+class FetchCertificateRequest(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
+
+class FetchCertificateResponse(_message.Message):
+    __slots__ = ("chain", "key")
+    CHAIN_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    chain: bytes
+    key: bytes
+    def __init__(self, chain: _Optional[bytes] = ..., key: _Optional[bytes] = ...) -> None: ...

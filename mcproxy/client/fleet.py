@@ -67,6 +67,11 @@ class FleetCalls(Calls):
             "AbortRollout", request, pb.AbortRolloutResponse.FromString, timeout=timeout, repeat=False
         )
 
+    def fetch_certificate(self, name: str, **call: Unpack[Call]) -> pb.FetchCertificateResponse:
+        """Return the certificate of a hostname that a node has from a CA, with its key; nodes of its fleet alone get it."""
+        request = pb.FetchCertificateRequest(name=name)
+        return self._read("FetchCertificate", request, pb.FetchCertificateResponse.FromString, call)
+
 
 def _files(files: Sequence[tuple[str, str]]) -> list[pb.FleetFile]:
     return [pb.FleetFile(name=name, text=text) for name, text in files]

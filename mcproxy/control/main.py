@@ -244,7 +244,7 @@ class Control:
             tasks = [group.create_task(parts.reconciler.run()), group.create_task(parts.workers.supervise())]
             services = (
                 *(parts.watch, parts.health, parts.names, parts.guard, parts.tickets),
-                *(parts.certificates, parts.presence, parts.driver, parts.settling),
+                *(parts.certificates, parts.shared, parts.presence, parts.driver, parts.settling),
             )
             tasks += [group.create_task(one.run()) for one in services]
             await self._ending.wait()

@@ -12,6 +12,7 @@ from mcproxy import __version__
 from mcproxy.control.admin.queries import Admin
 from mcproxy.control.admin.server import AdminServer
 from mcproxy.control.certificates.ordered import OrderedCertificates
+from mcproxy.control.certificates.shared import SharedCertificates
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.fleet.facts import Gathering
 from mcproxy.control.fleet.presence import Presence
@@ -177,13 +178,15 @@ class Parts:
         undoing = Undoing(self.changes, self.reconciler)
         self.guard = Guard(self.current, undoing, self.health.facts, trial=trial)
         self.current.guard = self.guard
-        self.certificates = OrderedCertificates(self.current, self.reconciler, self.workers)
+        self.shared = SharedCertificates(self.fleet, lambda: self.workers.challenges)
+        self.certificates = OrderedCertificates(self.current, self.reconciler, self.workers, self.shared)
         orders = self.certificates.facts
         self.fleet.tell = self._on_fleet
-        standing = Standing(self.current, self.reconciler, lambda: trial.report)
+        standing = Standing(self.current, self.reconciler, lambda: trial.report, lambda: self.shared.answered)
         self.presence = Presence(self.fleet, standing.record)
         self.driver = Driver(self.fleet)
-        self.fleet.heard += (self.presence.poke, self.driver.poke)
+        self.shared.poke = self.presence.poke
+        self.fleet.heard += (self.presence.poke, self.driver.poke, self.shared.hear, self.certificates.hear)
         of_fleet = Gathering(self.fleet, self.presence, lambda: self.current.document).facts
         self.settling = Settling(self.current)
         observer = Observer(

@@ -337,6 +337,7 @@ def test_a_frozen_member_is_noticed(cluster: Cluster, target: Target) -> None:
     on_store(target, work)
 
 
+@pytest.mark.soak
 def test_too_few_members(cluster: Cluster, target: Target) -> None:
     """Nothing is read or written by what is left, and it is told why; all goes on when the others are back."""
 

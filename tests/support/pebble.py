@@ -147,6 +147,7 @@ class Pebble:
         *,
         dns_port: int = 0,
         eab: bool = False,
+        address: str = "127.0.0.1",
     ) -> None:
         certificates = Certificates(folder)
         leaf = certificates.server("localhost")
@@ -155,7 +156,16 @@ class Pebble:
             dns_port = free_port()
             names = processes.start(
                 require("pebble-challtestsrv"),
-                *("-dns01", f"127.0.0.1:{dns_port}", "-defaultIPv6", "", "-management", f"127.0.0.1:{free_port()}"),
+                *(
+                    "-dns01",
+                    f"127.0.0.1:{dns_port}",
+                    "-defaultIPv4",
+                    address,
+                    "-defaultIPv6",
+                    "",
+                    "-management",
+                    f"127.0.0.1:{free_port()}",
+                ),
                 *("-http01", "", "-https01", "", "-tlsalpn01", ""),
             )
             names.wait_for_port("127.0.0.1", dns_port)

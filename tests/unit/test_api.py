@@ -37,7 +37,7 @@ class Failed(grpc.RpcError, grpc.Call):
 
 def test_every_method_of_the_service_is_known() -> None:
     """By path and messages; two answer with a stream."""
-    assert len(api.METHODS) == 47
+    assert len(api.METHODS) == 48
     add = api.METHODS["AddRoute"]
     assert add.path == "/mc_proxy.v1.ProxyAdminService/AddRoute"
     assert (add.request, add.response, add.streams) == (pb.AddRouteRequest, pb.MutationResponse, False)

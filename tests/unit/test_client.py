@@ -200,6 +200,7 @@ CALLS: list[tuple[str, Callable[[Client], object], dict[str, Any]]] = [
         },
     ),
     ("ListFleetHistory", lambda c: c.list_fleet_history(3), {"limit": 3}),
+    ("FetchCertificate", lambda c: c.fetch_certificate("a"), {"name": "a"}),
     ("AbortRollout", lambda c: c.abort_rollout("ann"), {"author": "ann"}),
     ("Backup", lambda c: list(c.backup()), {}),
     ("WatchEvents", lambda c: list(c.watch_events(4)), {"recent": 4}),

@@ -83,6 +83,7 @@ class Entry:
         unread: its file was not read yet, or could not be; nothing is ordered until it is known what is in it.
         read_at: when to read it again.
         look_at: when to ask the CA for the window.
+        others_at: before this another machine orders, or has what is needed; 0.0 where there is one.
         forced: an operator wants it renewed now.
         counted: when the order was counted that is about to begin.
         busy: something is being done about it.
@@ -95,6 +96,7 @@ class Entry:
     unread: bool = True
     read_at: float = 0.0
     look_at: float = 0.0
+    others_at: float = 0.0
     forced: bool = False
     counted: float | None = None
     busy: bool = False
@@ -120,7 +122,7 @@ class Entry:
 
     def due(self) -> float:
         """Return when the next order is, or the next try of the one that is under way."""
-        return 0.0 if self.forced else max(self.renewal(), self.record.next_try)
+        return max(self.others_at, 0.0 if self.forced else max(self.renewal(), self.record.next_try))
 
     def set_right(self, now: float) -> None:
         """Wait for nothing that lies further ahead than anything is put off: the clock was wrong then, and has been set back."""

@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from mcproxy.control.acme.interface import AcmeError, Bundle, Challenge, DnsHook, DnsServer, Kind, Terms
-from mcproxy.control.acme.manager import Manager
+from mcproxy.control.certificates.managed import FleetManager
+from mcproxy.control.certificates.shared import SharedCertificates
 from mcproxy.control.files.look import look
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
@@ -23,7 +24,7 @@ from mcproxy.named_file import read_file
 from mcproxy.net.sockets import split_addr
 from mcproxy.policy.acme.record import Record
 
-__all__ = ["Kept", "Manager", "Outside", "SystemClock", "terms_of"]
+__all__ = ["FleetManager", "Kept", "Outside", "SystemClock", "terms_of"]
 
 
 def terms_of(settings: Mapping[str, SettingValue]) -> Terms:
@@ -98,19 +99,24 @@ class Kept:
 class Outside:
     """Publishes challenges at the workers, and has certificates served."""
 
-    def __init__(self, current: Current, reconciler: Reconciler, challenges: Challenges) -> None:
+    def __init__(
+        self, current: Current, reconciler: Reconciler, challenges: Challenges, shared: SharedCertificates
+    ) -> None:
+        self._shared = shared
         self._current = current
         self._reconciler = reconciler
         self._challenges = challenges
         self._log = log.logger()
 
     async def publish(self, challenges: Sequence[Challenge]) -> None:
-        """Return once every worker answers these."""
+        """Return once every worker answers these, on all nodes of a fleet."""
         await self._challenges.publish(challenges)
+        await self._shared.publish(challenges)
 
     async def withdraw(self, challenges: Sequence[Challenge]) -> None:
         """Have them answered no more."""
         await self._challenges.withdraw(challenges)
+        await self._shared.withdraw(challenges)
 
     async def install(self, name: str, bundle: Bundle) -> None:  # noqa: ARG002 - it is read from its file, as after a restart
         """Have the files read again; returns when that has ended.

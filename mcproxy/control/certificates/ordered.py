@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from mcproxy.control.certificates.shared import SharedCertificates
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
 from mcproxy.control.system import log
@@ -25,7 +26,7 @@ from mcproxy.policy.acme.facts import CertificateFacts, OrderFacts
 
 if TYPE_CHECKING:
     from mcproxy.control.acme.interface import Terms
-    from mcproxy.control.acme.manager import Manager
+    from mcproxy.control.certificates.managed import FleetManager
 
 _LOOK = 0.5  # seconds between looks at what is live
 _AGAIN = 5.0  # seconds until what could not be begun is tried again
@@ -39,13 +40,15 @@ class OrderedCertificates:
         current: what is live.
         reconciler: reads files that have changed.
         workers: answer the challenges of CAs.
+        shared: what the nodes of a fleet tell each other about them.
     """
 
-    def __init__(self, current: Current, reconciler: Reconciler, workers: Workers) -> None:
+    def __init__(self, current: Current, reconciler: Reconciler, workers: Workers, shared: SharedCertificates) -> None:
+        self._shared = shared
         self._current = current
         self._reconciler = reconciler
         self._workers = workers
-        self._manager: Manager | None = None
+        self._manager: FleetManager | None = None
         self._running: asyncio.Task[None] | None = None
         self._terms: Terms | None = None
         self._wanted: Mapping[str, tuple[str, ...]] = {}
@@ -84,6 +87,11 @@ class OrderedCertificates:
             else:
                 self._why = ""
             self._seen = seen
+
+    def hear(self) -> None:
+        """Look at what other nodes have got."""
+        if self._manager is not None:
+            self._manager.look_around()
 
     async def pause(self) -> None:
         """Order nothing from now on; returns when nothing is under way, or after some seconds."""
@@ -140,7 +148,7 @@ class OrderedCertificates:
             name=name, names=held.names, issuer=held.issuer, not_before=held.not_before, not_after=held.not_after
         )
 
-    def _manager_of(self, name: str) -> "Manager":
+    def _manager_of(self, name: str) -> "FleetManager":
         if self._manager is None or name not in self._wanted:
             if name in wanted_by(self._current.applier.state):
                 raise PreconditionError(
@@ -170,8 +178,9 @@ class OrderedCertificates:
         changed = self._terms not in (None, terms)
         if self._manager is None or changed:
             await self._end()
-            outside = joined.Outside(self._current, self._reconciler, self._workers.challenges)
-            manager = joined.Manager(terms, joined.Kept(self._current.edits), outside, joined.SystemClock())
+            outside = joined.Outside(self._current, self._reconciler, self._workers.challenges, self._shared)
+            kept, clock = joined.Kept(self._current.edits), joined.SystemClock()
+            manager = joined.FleetManager(terms, kept, outside, clock, self._shared)
             await manager.start()
             self._manager, self._terms = manager, terms
             self._running = asyncio.get_running_loop().create_task(manager.run())

@@ -51,6 +51,8 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
         failing: the share of requests that fail there.
         local: edits that only this node has.
         canary: how it does with the document of a rollout; None when it is no canary.
+        answered: version of the last challenge of another node that all its workers answer.
+        admin: address of its admin API, for the others; "" for none.
     """
 
     node: str
@@ -65,6 +67,8 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     failing: float = 0.0
     local: int = 0
     canary: CanaryReport | None = None
+    answered: int = 0
+    admin: str = ""
 
 
 class Rollout(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,8 +1,10 @@
 """GetFleet, PlanFleet, PushFleet, ListFleetHistory, AbortRollout."""
 
 import contextlib
+import importlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ from mcproxy.control.admin.changes import content_of, told
 from mcproxy.control.admin.fleet import messages
 from mcproxy.control.admin.fleet.judging import Judged, judge
 from mcproxy.control.admin.server import Caller
+from mcproxy.control.certificates.ordered import wanted_by
 from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.reconcile.current import Current
 from mcproxy.control.reconcile.reconciler import Reconciler
@@ -19,12 +22,14 @@ from mcproxy.control.reconcile.shrinking import taken_away
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.ledger import Mutation
 from mcproxy.control.system import log
-from mcproxy.errors import InvalidRequestError, PreconditionError, UnavailableError
+from mcproxy.control.system.work_thread import in_thread
+from mcproxy.errors import InvalidRequestError, NotFoundError, PreconditionError, UnavailableError
 from mcproxy.model.config.fleet.shape import FleetNode
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.contents import Commit, Conflict
 from mcproxy.model.fleet.document import FleetFile, Header
 from mcproxy.model.fleet.view import FleetView
+from mcproxy.model.values.acme.places import folder
 from mcproxy.policy.fleet import driving, pushing
 from mcproxy.policy.fleet.pushing import Canary, Pushed
 from mcproxy.policy.fleet.steps import parse_steps
@@ -52,6 +57,7 @@ class AdminFleet:
             "PushFleet": self._push_fleet,
             "ListFleetHistory": self._list_fleet_history,
             "AbortRollout": self._abort_rollout,
+            "FetchCertificate": self._fetch_certificate,
         }
 
     async def _get_fleet(self, _: pb.GetFleetRequest, __: Caller) -> pb.GetFleetResponse:
@@ -137,6 +143,26 @@ class AdminFleet:
         await self._record(request, caller, f"revision {revision}", author, "")
         self._tell(f"the rollout of revision {revision} is ended", author, "")
         return pb.AbortRolloutResponse(document=None if header is None else messages.document(header))
+
+    async def _fetch_certificate(
+        self, request: pb.FetchCertificateRequest, caller: Caller
+    ) -> pb.FetchCertificateResponse:
+        self._node()
+        if not caller.name or caller.name not in self._fleet.view.nodes:
+            who = f"{caller.name} is none" if caller.name else "who calls has shown no certificate"
+            raise PreconditionError(f"keys are for the nodes of the fleet alone, and {who}")
+        state = self._current.applier.state
+        if request.name not in wanted_by(state):
+            raise NotFoundError(f"no route orders a certificate for {request.name} here")
+        files = await in_thread(importlib.import_module, "mcproxy.control.acme.folder")
+        try:
+            bundle = await in_thread(files.Folder(Path(folder(state.settings))).read, request.name)
+        except OSError as error:
+            raise PreconditionError(f"the certificate for {request.name} can't be read: {error.strerror}") from error
+        if bundle is None:
+            raise NotFoundError(f"there is no certificate for {request.name} here yet")
+        self._log.info("a certificate is given to another node", name=request.name, node=caller.name)
+        return pb.FetchCertificateResponse(chain=bundle.chain, key=bundle.key)
 
     def _node(self) -> FleetNode:
         node = self._fleet.node

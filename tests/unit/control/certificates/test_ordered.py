@@ -10,7 +10,9 @@ import pytest
 from mcproxy.control.acme.interface import AcmeError, DnsHook, DnsServer
 from mcproxy.control.certificates.joined import terms_of
 from mcproxy.control.certificates.ordered import OrderedCertificates, wanted_by
+from mcproxy.control.certificates.shared import SharedCertificates
 from mcproxy.control.files.contents import StandIn
+from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.store.errors import StoreError
 from mcproxy.control.store.store import Store
 from mcproxy.errors import NotFoundError, PreconditionError
@@ -61,7 +63,8 @@ class Control:
         reconciler: Any = SimpleNamespace(last_success=1.0, stand_ins=SimpleNamespace(now=()))
         self.reconciler = reconciler
         workers: Any = SimpleNamespace(challenges=None)
-        self.certificates = OrderedCertificates(current, reconciler, workers)
+        shared = SharedCertificates(Fleet(), lambda: workers.challenges)
+        self.certificates = OrderedCertificates(current, reconciler, workers, shared)
 
 
 def test_routes_of_one_name_have_one_certificate_with_all_names(tmp_path: Path) -> None:
