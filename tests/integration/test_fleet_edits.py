@@ -229,3 +229,20 @@ def test_origins_name_the_document(site: Site) -> None:
         assert all(place.endswith(f" (revision {site.header.revision}, commit 3fa9)") for place in told)
         newest = next(r for r in client.list_revisions(limit=5).revisions if r.origin == "fleet")
         assert (newest.author, newest.label) == ("ops-1", f"revision {site.header.revision}, commit 3fa9")
+
+
+def test_the_document_with_its_edits_is_exported(site: Site) -> None:
+    """On any node, without what is another node's alone; pushed, it is what was edited, and the edits are over."""
+    site.update("edge-1", "127.0.0.1:2", wait=20)
+    with site.nodes["edge-2"].client() as client:
+        client.add_route(site.addr, "own.test", "127.0.0.1:5", node="edge-2")
+        client.put_resource("setting", ["log.level"], {"value": "warning"})
+        doc, own = client.export().files
+    assert (doc.path, own.path) == ("doc", str(site.nodes["edge-2"].proxy.config))
+    assert 'backend = "127.0.0.1:2"' in doc.text
+    assert 'tls_cert = "app.crt"' in doc.text
+    assert "own.test" not in doc.text
+    assert 'level = "warning"' in own.text
+    site.push(doc.text)
+    site.nodes.wait(lambda: not site.edits(), "the edit is over")
+    assert site.everywhere("127.0.0.1:2")

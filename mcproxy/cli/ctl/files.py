@@ -86,7 +86,7 @@ def export(server: Server, file: Path | None, *, write: bool) -> int:
     for edit in (one.edit for one in differences if one.action != "suspended" and one.edit.HasField("expires")):
         what = f"the edit of {edit.target} ends by itself at {moment(edit.expires)}, but would stay in the file"
         print(f"mcproxyctl: warning: {what}", file=sys.stderr)
-    files = [one for one in answer.files if file is None or one.path == str(file.absolute())]
+    files = [one for one in answer.files if file is None or one.path in (str(file), str(file.absolute()))]
     if not files:
         names = ", ".join(one.path for one in answer.files)
         print(f"mcproxyctl: {file} is none of the server's config files ({names})", file=sys.stderr)
@@ -132,6 +132,10 @@ def _write(server: Server, files: Sequence[pb.ExportedFile]) -> int:
     """Replace those of the files that the edits change; the server sees them as any other edit of its files."""
     from mcproxy.cli.common.write_file import replace_atomically
 
+    if any(one.changed and not Path(one.path).is_absolute() for one in files):
+        raise McproxyError(
+            "the document is the fleet's, and no file of this machine: print it with export, and make it the fleet's with: mcproxyctl fleet push FILE"
+        )
     written = []
     for one in files:
         if one.changed:

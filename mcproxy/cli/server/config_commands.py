@@ -80,6 +80,9 @@ def _validate(file: Path, *, syntax: bool, strict: bool, coverage: bool) -> tupl
     if any(problem.severity == "error" for problem in problems):
         return problems, sources, ""
     state = loaded.resolution.state
+    if loaded.fleet is not None:
+        what = f"the node {loaded.fleet.node} of the fleet at {loaded.fleet.prefix}, whose document says what is served"
+        return problems, sources, f"{file}: valid: {what}"
     summary = f"{file}: valid: {count(len(state.listeners), 'listener')}, {count(len(state.routes), 'route')}"
     if loaded.resolution.tests:
         summary += f", {count(len(loaded.resolution.tests), 'test')}"

@@ -336,9 +336,10 @@ class Admin:
 
     async def _export(self, _: pb.ExportRequest, __: Caller) -> pb.ExportResponse:
         current = self._current
-        generation, loaded, state = current.applier.generation, current.loaded, current.merged.state
+        generation, loaded = current.applier.generation, current.loaded
         if loaded is None or not loaded.sources:
             raise PreconditionError("what runs comes from the history, since the config file is invalid; mend it first")
+        state = current.merged.state if loaded.fleet is None else current.edits.for_export(current.file).state
         files = await asyncio.to_thread(_export_files, loaded.sources, state)
         return pb.ExportResponse(generation=generation, files=files)
 

@@ -369,7 +369,7 @@ class Fleet:
         """Keep what is live for the next start; what comes meanwhile is kept after it."""
         if self.node is None or keys.DOC not in moment.contents.items or not self._database:
             return
-        self._unsaved = LastKnown(self.node.prefix, moment.contents, self._link.contact.last)
+        self._unsaved = LastKnown(self.node.prefix, moment.contents, self._link.contact.last, self.failed)
         if self._saving is None or self._saving.done():
             self._saving = asyncio.ensure_future(self._save())
 
@@ -391,8 +391,9 @@ class Fleet:
         if known is None:
             return _Known(node.prefix)
         self._link.known(known.seen)
+        self.failed = known.failed
         view = view_of(known.contents)
-        return _Known(node.prefix, view, wanted(view, node.node))
+        return _Known(node.prefix, view, wanted(view, node.node, failed=self.failed))
 
 
 def _identity(found: Wanted) -> tuple[int, str] | None:

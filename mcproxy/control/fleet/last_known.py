@@ -22,11 +22,13 @@ class LastKnown(msgspec.Struct, frozen=True):
         prefix: of the fleet; what is kept of another one says nothing.
         contents: of its store, without what is of the moment.
         seen: when the store told it, in seconds since the epoch.
+        failed: revision of a rollout's document that has failed here; 0 for none.
     """
 
     prefix: str
     contents: Contents
     seen: float
+    failed: int = 0
 
 
 class Kept(msgspec.Struct, frozen=True):
@@ -36,6 +38,7 @@ class Kept(msgspec.Struct, frozen=True):
     revision: int
     seen: float
     items: dict[str, tuple[bytes, int]]
+    failed: int = 0
 
 
 def place(database: str) -> Path:
@@ -59,14 +62,14 @@ def load(database: str, prefix: str) -> LastKnown | None:
     if kept.prefix != prefix:
         return None
     items = {key: Item(value, version) for key, (value, version) in kept.items.items()}
-    return LastKnown(prefix, Contents(items, kept.revision), kept.seen)
+    return LastKnown(prefix, Contents(items, kept.revision), kept.seen, kept.failed)
 
 
 def save(database: str, known: LastKnown) -> None:
     """Keep it: it is on the disk when this returns, wholly or as it was before. Raises OSError."""
     path = place(database)
     items = {key: (item.value, item.version) for key, item in lasting(known.contents).items()}
-    data = msgspec.msgpack.encode(Kept(known.prefix, known.contents.revision, known.seen, items))
+    data = msgspec.msgpack.encode(Kept(known.prefix, known.contents.revision, known.seen, items, known.failed))
     part = path.with_name(f"{path.name}.part")
     with touching(str(part)):
         with contextlib.suppress(FileNotFoundError):

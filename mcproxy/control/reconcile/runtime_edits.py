@@ -14,7 +14,7 @@ import msgspec
 
 from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.reconcile.shared.edits import SharedEdits
-from mcproxy.control.reconcile.shared.requests import withdraw
+from mcproxy.control.reconcile.shared.requests import is_own, withdraw
 from mcproxy.control.store.database import BUSY_TIMEOUT
 from mcproxy.control.store.errors import StoreBusyError, StoreError, StoreFormatError
 from mcproxy.control.store.ledger import AuditEntry, Mutation, Receipt
@@ -198,6 +198,13 @@ class RuntimeEdits:
         """Return what the file and the edits mean together now."""
         self._file = file
         return merge(file, self.edits, time.time(), self._unusable)
+
+    def for_export(self, file: State) -> Merged:
+        """Return what the files are to say: of the edits of a fleet's node those that all nodes have, and those of its own tables."""
+        if self.shared.fleet.node is None:
+            return self.merge(file)
+        own = [edit for edit in self.own if is_own(edit)]
+        return merge(file, (*own, *self.shared.all_local(file)), time.time(), self._unusable)
 
     def suspend(self, reasons: dict[int, str]) -> None:
         """Leave edits without effect until control is restarted, by id and with why: the files they name are not right."""

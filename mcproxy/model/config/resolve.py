@@ -100,12 +100,14 @@ def resolve_read(readings: Sequence[Reading], *, complete: bool = True) -> Resol
     """Return what files mean together that have been read.
 
     Args:
-        readings: of the main file, then of those it includes; of that of a node, then of the fleet's document, if it is known.
+        readings: of the main file, then of those it includes; of a node those of its own file and of the fleet's document, if it is known,
+            in either order.
         complete: whether these are all; if not, nothing is missed that may stand in the others.
 
     Raises:
         ConfigError: something is wrong; it carries all problems of all files, warnings too, in file order.
     """
+    readings = _node_first(readings)
     problems = [problem for reading in readings for problem in reading.problems]
     documents = modes.settled([reading.document for reading in readings if reading.document is not None])
     main = documents[0] if readings and readings[0].document is not None else None
@@ -124,6 +126,14 @@ def resolve_read(readings: Sequence[Reading], *, complete: bool = True) -> Resol
     places = {key: (read, path) for key, read, path in declared}
     origins = {key: read.origin(path) for key, (read, path) in places.items()}
     return Resolution(state, origins, tuple(problems), places, tuple(tests(documents)))
+
+
+def _node_first(readings: Sequence[Reading]) -> Sequence[Reading]:
+    """Return the file of a node before the fleet's document, where it stands behind it."""
+    last = readings[-1].document if readings else None
+    if last is None or not readings[0].source.note or not last.names("fleet"):
+        return readings
+    return (readings[-1], *readings[:-1])
 
 
 def _in_file_order(problems: Iterable[Problem], sources: Sequence[Source]) -> list[Problem]:

@@ -56,6 +56,10 @@ class SharedEdits:
             known = self._made = shared, file, own, self._translated(shared, file, own)
         return known[3]
 
+    def all_local(self, file: State) -> tuple[Edit, ...]:
+        """Return all of the fleet's edits for this node."""
+        return self._translated(self.fleet.edits, file, ())
+
     def portability(self) -> Portability:
         """Return what translates edits by what was merged last."""
         shared = self.local(self._file, self._own)
