@@ -249,6 +249,7 @@ class Control:
             tasks += [group.create_task(one.run()) for one in services]
             await self._ending.wait()
             await restarter.stop()
+            parts.presence.handed_over = restarter.handed_over
             parts.resolver.close()
             for task in tasks:
                 task.cancel()
