@@ -9,8 +9,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import AsyncGenerator, Callable
-from typing import Protocol
+from collections.abc import Callable
 
 import msgspec
 
@@ -18,8 +17,7 @@ from mcproxy.control.fleet import last_known
 from mcproxy.control.fleet.last_known import LastKnown
 from mcproxy.control.fleet.link import Contact, Link
 from mcproxy.control.fleet.store.errors import FleetStoreError, HistoryLostError, LeaseEndedError, StoreAwayError
-from mcproxy.control.fleet.store.etcd import EtcdStore
-from mcproxy.control.fleet.store.target import Target
+from mcproxy.control.fleet.stores import Store, etcd
 from mcproxy.control.system import log
 from mcproxy.errors import UnavailableError
 from mcproxy.model.config.fleet.shape import FleetNode
@@ -34,38 +32,6 @@ _PAUSES = (0.2, 2.0)
 """Seconds between attempts to reach the store: the shortest, and the longest."""
 FIRST_LOOK = 2.5
 """Seconds for which a start waits for the store, before it goes on with what is known of it."""
-
-
-class Store(Protocol):
-    """What the fleet needs of its store; see `EtcdStore`."""
-
-    async def read(self) -> Contents:
-        """Return everything under the prefix."""
-        ...
-
-    async def commit(self, commit: Commit, lease: int = 0) -> Committed | Conflict:
-        """Make a change, or tell what is there instead."""
-        ...
-
-    def watch(self, after: int) -> AsyncGenerator[int, None]:
-        """Yield the revision of what has changed."""
-        ...
-
-    async def grant(self, seconds: int) -> int:
-        """Return a new lease."""
-        ...
-
-    async def keep_alive(self, lease: int) -> bool:
-        """Have a lease go on."""
-        ...
-
-    async def revoke(self, lease: int) -> None:
-        """End a lease."""
-        ...
-
-    async def close(self) -> None:
-        """End all connections."""
-        ...
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -95,11 +61,6 @@ class _Known(msgspec.Struct, frozen=True):
     prefix: str = ""
     view: FleetView = FleetView()
     wanted: Wanted = Wanted("waiting")
-
-
-def etcd(node: FleetNode) -> Store:
-    """Return the store that the file of a node names."""
-    return EtcdStore(Target(node.endpoints, node.prefix, node.ca, node.cert, node.key))
 
 
 class Fleet:

@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from mcproxy.control.fleet.fleet import Fleet, Store
+from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.fleet.store.errors import FleetStoreError, LeaseEndedError
+from mcproxy.control.fleet.stores import Store
 from mcproxy.control.system import log
 from mcproxy.errors import UnavailableError
 from mcproxy.model.fleet import keys
