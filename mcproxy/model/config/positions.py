@@ -72,8 +72,9 @@ class Positions(Mapping[KeyPath, tuple[int, int]]):
     def nearest(self, path: KeyPath) -> tuple[int, int]:
         """Return the position of the path, or of the innermost part of it that is in the document, or ``(1, 1)``."""
         while path:
-            if path in self._offsets:
-                return self[path]
+            offset = self._offsets.get(path)
+            if offset is not None:
+                return self._place(offset)
             path = path[:-1]
         return 1, 1
 
@@ -111,6 +112,8 @@ class Scanner:
         self.text = without_bom(text)
         self.offsets: dict[KeyPath, int] = {}
         self.lengths: dict[KeyPath, int] = {}
+        # The last item of an array: its header's text, the array, and how far behind the text's begin the array's name is.
+        self._last_item: tuple[str, KeyPath, int] | None = None
 
     def document(self) -> dict[KeyPath, int]:
         """Read all of it; return `offsets`."""
@@ -133,6 +136,13 @@ class Scanner:
 
     def header(self, at: int) -> tuple[KeyPath, int]:
         """Read ``[a.b]`` or ``[[a.b]]``; return the table's path and where the header ends."""
+        if self._last_item is not None and self.text.startswith(self._last_item[0], at):
+            again, array, offset = self._last_item  # most of a large file's: no other array has grown meanwhile
+            index = self.lengths[array]
+            self.lengths[array] = index + 1
+            self.offsets[*array, index] = at + offset
+            return (*array, index), at + len(again)
+        start = at
         is_item = self.text.startswith("[[", at)
         parts, at = self.key(at + 1 + is_item)
         path: KeyPath = ()
@@ -147,6 +157,7 @@ class Scanner:
             self.offsets.setdefault(path, offset)
             index = self.lengths.get(path, 0)
             self.lengths[path] = index + 1
+            self._last_item = self.text[start : at + 2], path, offset - start
             path = (*path, index)
         self.offsets[path] = offset
         return path, at + 1 + is_item

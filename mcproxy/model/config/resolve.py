@@ -202,12 +202,15 @@ def state_of(documents: Sequence[Document], main: Document | None) -> State:
 
 _OPTIONS = RouteOptions.__struct_fields__
 _options_of = attrgetter(*_OPTIONS)
+_PLAIN = _options_of(Route("", ""))
+"""What most routes of large files say: nothing beside where they lead."""
 _CASE_OPTIONS = CaseOptions.__struct_fields__
 _case_options_of = attrgetter(*_CASE_OPTIONS)
 
 
 def _route(addr: str, route: config.Route) -> Route:
-    options = dict(zip(_OPTIONS, _options_of(route), strict=True))
+    said = _options_of(route)
+    options = {} if said == _PLAIN else dict(zip(_OPTIONS, said, strict=True))
     if route.names:
         options["names"] = _ordered(route.names)
     made = Route(

@@ -136,10 +136,11 @@ class TlsEntry(msgspec.Struct, frozen=True):
 
 
 _NO_TLS = TlsEntry()
+_NO_PAIR = ("", "")
 
 
-class RouteEntry(msgspec.Struct, frozen=True):
-    """A route, the index of its counters, and what its L7 side needs.
+class RouteEntry(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A route, the index of its counters, and what its L7 side needs; what most have not takes no room where it is encoded.
 
     Attributes:
         tls: how TLS is spoken with its clients.
@@ -154,9 +155,9 @@ class RouteEntry(msgspec.Struct, frozen=True):
     index: int
     route: Route
     policies: tuple[Policy, ...] = ()
-    tls: TlsEntry = TlsEntry()
+    tls: TlsEntry = _NO_TLS
     ca: str = ""
-    pair: tuple[str, str] = ("", "")
+    pair: tuple[str, str] = _NO_PAIR
     upstream: str = ""
     scope: tuple[int, ...] = ()
     cases: tuple[CaseEntry, ...] = ()
@@ -233,7 +234,7 @@ def make_snapshot(
                 tuple(policies.get(key, ())),
                 _tls(state, route, digests),
                 digests.get(route.backend_ca, ""),
-                (digests.get(route.backend_cert, ""), digests.get(route.backend_key, "")),
+                _pair(route, digests),
                 entry_name(route),
                 indices(scope_of(state.listeners[route.listener], route)),
                 tuple(cases.get(key, ())),
@@ -263,6 +264,11 @@ def _tls(state: State, route: Route, digests: Mapping[str, str]) -> TlsEntry:
     if route.certificate and pairs == (("", ""),):
         pairs = ()  # it is not there yet
     return TlsEntry(pairs, said, digests.get(said.client_ca, ""), digests.get(said.client_crl, ""))
+
+
+def _pair(route: Route, digests: Mapping[str, str]) -> tuple[str, str]:
+    found = digests.get(route.backend_cert, ""), digests.get(route.backend_key, "")
+    return found if any(found) else _NO_PAIR
 
 
 def _page(place: Route | Case, digests: Mapping[str, str]) -> str:

@@ -127,3 +127,25 @@ def test_positions_are_the_same_at_once_and_one_by_one() -> None:
     for text in ('a = 1\n[t]\nb = "x"\n\n[[l]]\nc = [1,\n 2]\n', "\ufeffa = 1\nb = 2\n", ""):
         positions = scan(text)
         assert list(positions.each()) == [(path, positions[path]) for path in positions]
+
+
+def test_items_with_the_same_header_are_told_apart() -> None:
+    """Also where the array around theirs has grown, or their header is written in another way, or begins like another."""
+    headers: list[tuple[str, int, KeyPath]] = [
+        ("[[a]]", 3, ("a", 0)),
+        ("[[a.b]]", 5, ("a", 0, "b", 0)),
+        ("[[a.b]]", 5, ("a", 0, "b", 1)),
+        ("[a.b.c]", 6, ("a", 0, "b", 1, "c")),
+        ("[[a.b]]", 5, ("a", 0, "b", 2)),
+        ("[[a]]", 3, ("a", 1)),
+        ("[[a.b]]", 5, ("a", 1, "b", 0)),
+        ("[[ a. b ]]", 7, ("a", 1, "b", 1)),
+        ("[[a.b]]", 5, ("a", 1, "b", 2)),
+        ("[[a.bb]]", 5, ("a", 1, "bb", 0)),
+        ("[[a.b]]", 5, ("a", 1, "b", 3)),
+        ("[[a]]", 3, ("a", 2)),
+    ]
+    found = scan("".join(f"{header} # [[a.b]]\nx = 1\n" for header, _, _ in headers))
+    for number, (_, column, path) in enumerate(headers):
+        assert (found[path], found[*path, "x"]) == ((2 * number + 1, column), (2 * number + 2, 1))
+    assert len(found) == 2 * len(headers) + len({"a", "a.0.b", "a.1.b", "a.1.bb"})

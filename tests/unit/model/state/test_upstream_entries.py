@@ -105,5 +105,5 @@ def test_states_and_snapshots_of_earlier_versions_have_no_upstreams() -> None:
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=State) == state
     new = msgspec.msgpack.decode(encode(snapshot(state, {})))
     del new["upstreams"]
-    del new["listeners"][0]["routes"][0]["upstream"]
+    assert "upstream" not in new["listeners"][0]["routes"][0]  # what a route has not takes no room
     assert decode(msgspec.msgpack.encode(new)) == snapshot(state, {})
