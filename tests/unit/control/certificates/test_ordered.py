@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from mcproxy.control.acme.interface import AcmeError, DnsHook, DnsServer
+from mcproxy.control.certificates import ordered as module
 from mcproxy.control.certificates.joined import terms_of
 from mcproxy.control.certificates.ordered import OrderedCertificates, wanted_by
 from mcproxy.control.certificates.shared import SharedCertificates
@@ -78,8 +79,9 @@ def test_routes_of_one_name_have_one_certificate_with_all_names(tmp_path: Path) 
     assert wanted_by(live) == {"a.test": ("a.test", "b.test", "c.test"), "z.test": ("z.test",)}
 
 
-def test_without_a_database_nothing_is_ordered(tmp_path: Path) -> None:
+def test_without_a_database_nothing_is_ordered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is told once, as the reason why a name waits; when the database can be opened, orders begin."""
+    monkeypatch.setattr(module, "_AGAIN", 0.1)
 
     async def run() -> None:
         control = Control(state(tmp_path, route("a.test")))
