@@ -326,6 +326,7 @@ ROWS: dict[str, Row] = {
     "client_certificate": Row(
         lambda stage, source: tls(stage, source, "certified.test"), "client_certificate", "client_ca"
     ),
+    "no_certificate": Row(lambda stage, source: tls(stage, source, "ordered.test"), "tls", "certificate"),
     "unexpected_tls": Row(l4("hold.test", at="HTTP"), "hello", "http"),
     "bad_hello": Row(l4(None, HELLOS["sni_duplicate_extension"]), "hello", "tls"),
     "hello_too_large": Row(l4(None, LONG_HELLO), "hello", "tls"),

@@ -97,6 +97,7 @@ def config(folder: Path, certs: Certificates, ports: Mapping[str, int], stack: c
             ),
         )
     )
+    terminated += '[[listeners.routes]]\nhostname = "ordered.test"\nmode = "l7"\nrespond = "ok"\ncertificate = "acme" #>certificate\n'
     h1 = {"backend_protocol": '"http/1.1"'}
     requests = "".join(
         (
@@ -133,6 +134,8 @@ client_hello_timeout = "1s" #>hello_timeout
 proxy_header_timeout = "1s" #>proxy_header_timeout
 handshake_timeout = "1s" #>tls_timeout
 half_closed_timeout = "1s" #>half_closed_timeout
+[acme]
+directory = "https://localhost:{free_port()}/dir"
 [limits]
 header_bytes = 8192 #>header_bytes
 header_count = 50 #>header_count
