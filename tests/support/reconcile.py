@@ -11,6 +11,7 @@ import structlog
 
 from mcproxy.control.counters.counters import Counters
 from mcproxy.control.files import config_file
+from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.reconcile.applier import Applier
 from mcproxy.control.reconcile.change.judging import Judge
 from mcproxy.control.reconcile.change.request import ChangeRequest, ChangeResult
@@ -54,14 +55,14 @@ class FakeWorkers(Workers):
 class Control:
     """What control is made of, for a config file that may or may not exist yet; `close` gives everything back."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fleet: Fleet | None = None) -> None:
         self.path = path
         self.memory = SharedMemory.create()
         self.counters = Counters(self.memory)
         self.listeners = Listeners()
         self.workers = FakeWorkers(self.counters)
         self.applier = Applier(self.listeners, self.counters, self.workers)
-        self.edits = RuntimeEdits(path.with_suffix(".db"), busy_timeout=0.1)
+        self.edits = RuntimeEdits(path.with_suffix(".db"), busy_timeout=0.1, fleet=fleet)
         self.events = Events()
         self.current = Current(self.applier, self.counters, self.edits, self.events)
         self.reconciler = Reconciler(path, self.current)
@@ -70,7 +71,8 @@ class Control:
     async def start(self) -> None:
         """Make live what the file and the edits of the database say."""
         await self.edits.open()
-        await self.reconciler.start(config_file.load(self.path))
+        documents = self.edits.shared.fleet.documents
+        await self.reconciler.start(config_file.load(self.path, documents=documents))
 
     async def close(self) -> None:
         """Close the store, the sockets and the memory, and set the log back."""

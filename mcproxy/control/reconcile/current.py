@@ -38,7 +38,7 @@ from mcproxy.policy.explain.walk import Walker
 AT_START = ("database.path", "proxy.user")
 """Settings that are taken from the file once, when control starts; edits never change them."""
 
-_OF_FILES = ("start", "last-good", "file", "restart")
+_OF_FILES = ("start", "last-good", "file", "fleet", "returned", "restart")
 """What brings a generation about in which other files than before are in effect."""
 
 

@@ -75,9 +75,12 @@ class Following:
         return wanted is not None and (known is None or known.version != wanted.version)
 
     def why(self, loaded: Loaded, merged: Merged, otherwise: Why) -> Why:
-        """Return what brings a generation about: a document, edits that other nodes have taken, or neither."""
-        if loaded.document is not None and loaded.sources != (self._current.loaded or loaded).sources:
-            return Why("fleet", loaded.document.header.author, otherwise.label)
+        """Return what brings a generation about: a document, the return to an earlier one, edits that other nodes have taken, or none of these."""
+        live = self._current.loaded
+        if loaded.document is not None and live is not None and loaded.sources != live.sources:
+            header, before = loaded.document.header, live.document
+            back = before is not None and header.revision < before.header.revision
+            return Why("returned" if back else "fleet", header.author, otherwise.label)
         new = [edit for edit in merged.standing if is_shared(edit.id) and edit.id not in self._live]
         if otherwise.origin == "file" and loaded is self._current.loaded and new:
             return Why("api", new[-1].author, new[-1].reason)

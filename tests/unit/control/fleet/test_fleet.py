@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
@@ -10,98 +10,15 @@ import pytest
 from mcproxy.control.fleet import last_known
 from mcproxy.control.fleet.fleet import Changed, Fleet
 from mcproxy.control.fleet.presence import Presence
-from mcproxy.control.fleet.store.errors import HistoryLostError, StoreAwayError, StoreFullError
 from mcproxy.errors import UnavailableError
 from mcproxy.model.config.fleet.shape import FleetNode
 from mcproxy.model.fleet import keys
-from mcproxy.model.fleet.contents import Commit, Committed, Conflict, Contents
+from mcproxy.model.fleet.contents import Commit, Committed, Conflict
 from mcproxy.model.fleet.records import NodeRecord
-from mcproxy.policy.fleet.pushing import push
-from tests.support.fleet_store import MemoryStore, node, pushed
+from tests.support.fleet_store import node
+from tests.support.played_fleet import LISTENER, PlayedStore
 
 HERE = FleetNode(endpoints=("127.0.0.1:1",), node="edge-1")
-LISTENER = '[[listeners]]\naddr = ":443"\n'
-
-
-class Played:
-    """A store in memory that is away when a test wants it.
-
-    Attributes:
-        memory: what it holds.
-        away: why it does not answer; "" if it does.
-        full: it takes nothing more.
-        lost: the next watch can't say what has changed.
-        leases: those that go on.
-        reads: how often it was read.
-    """
-
-    def __init__(self) -> None:
-        self.memory = MemoryStore()
-        self.away = ""
-        self.full = False
-        self.lost = False
-        self.leases: set[int] = set()
-        self.reads = 0
-        self._changed = asyncio.Event()
-
-    def push(self, text: str = LISTENER) -> None:
-        view = self.memory.view
-        _, commit = push(view, pushed(text, over=view.version(keys.DOC)))
-        assert self.memory.commit(commit)
-        self.tell()
-
-    def tell(self) -> None:
-        self._changed.set()
-
-    async def read(self) -> Contents:
-        self._answer()
-        self.reads += 1
-        return self.memory.contents
-
-    async def commit(self, commit: Commit, lease: int = 0) -> Committed | Conflict:
-        self._answer()
-        if self.full:
-            raise StoreFullError("database space exceeded")
-        assert not commit.leased or lease in self.leases
-        if not self.memory.commit(commit, "edge-1"):
-            return Conflict(self.memory.contents)
-        self.tell()
-        return Committed(self.memory.contents.revision)
-
-    async def watch(self, after: int) -> AsyncGenerator[int, None]:
-        if self.lost:
-            self.lost = False
-            raise HistoryLostError("compacted")
-        while True:
-            self._answer()
-            if self.memory.contents.revision > after:
-                after = self.memory.contents.revision
-                yield after
-            else:
-                await self._changed.wait()
-                self._changed.clear()
-
-    async def grant(self, seconds: int) -> int:
-        self._answer()
-        lease = len(self.leases) + 1
-        self.leases.add(lease)
-        return lease
-
-    async def keep_alive(self, lease: int) -> bool:
-        self._answer()
-        return lease in self.leases
-
-    async def revoke(self, lease: int) -> None:
-        self._answer()
-        self.leases.discard(lease)
-        self.memory.end_lease("edge-1")
-
-    async def close(self) -> None:
-        pass
-
-    def _answer(self) -> None:
-        if self.away:
-            raise StoreAwayError(self.away)
 
 
 class Desk:
@@ -109,7 +26,7 @@ class Desk:
 
     def __init__(self, folder: Path) -> None:
         self.database = str(folder / "x.db")
-        self.store = Played()
+        self.store = PlayedStore()
         self.told: list[str] = []
         self.changes: list[Changed] = []
         self.fleet = Fleet(lambda _: self.store, clock=lambda: 1000.0)
