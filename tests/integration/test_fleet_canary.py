@@ -1,13 +1,15 @@
-"""Rollouts on three real nodes with three real etcds, under requests to all of them: tried on canaries first, and taken back where it fails."""
+"""Rollouts on three real nodes with a real store, under requests to all of them: tried on canaries first, and taken back where it fails."""
 
 import contextlib
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import tomlkit
 
+from mcproxy.client.errors import FailedPreconditionError
 from mcproxy.control.fleet.store.etcd import EtcdStore
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.contents import Committed
@@ -64,18 +66,19 @@ class Site:
     Attributes:
         nodes: the fleet.
         clients: ask for ``app.test``, whose backend the tests change, and ``calm.test``, which nothing touches.
+        port: of the listener.
         good, better, failing, turning: ports of backends.
     """
 
     def __init__(self, nodes: Nodes, clients: NodeClients, port: int, backends: dict[str, int]) -> None:
         self.nodes = nodes
         self.clients = clients
-        self._port = port
+        self.port = port
         self.good, self.better, self.failing, self.turning = backends.values()
 
     def text(self, backend: int, **more: Any) -> str:
         """Return a document whose ``app.test`` leads to a backend."""
-        return document(self._port, route(backend, "app.test", **more), route(self.good, "calm.test"))
+        return document(self.port, route(backend, "app.test", **more), route(self.good, "calm.test"))
 
     def begin(self) -> Header:
         """Have a document live on all nodes under which all is well."""
@@ -102,6 +105,15 @@ class Site:
 
         return self.nodes.ask(work)
 
+    def end(self) -> None:
+        """Abort the rollout that is going on."""
+
+        async def work(store: EtcdStore) -> None:
+            commit = abort(view_of(await store.read()), "ops-2", time.time())
+            assert isinstance(await store.commit(commit), Committed)
+
+        self.nodes.ask(work)
+
     def view(self) -> FleetView:
         return self.nodes.view()
 
@@ -123,9 +135,10 @@ def document(port: int, *routes: dict[str, Any]) -> str:
     return tomlkit.dumps({"listeners": [listener(f":{port}", list(routes), protocol="http")]})
 
 
-@pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory, certs: Certificates) -> Iterator[Nodes]:
-    with contextlib.closing(Cluster(tmp_path_factory.mktemp("etcd"), certs)) as cluster:
+@contextlib.contextmanager
+def running(folder: Path, certs: Certificates, etcds: int) -> Iterator[Nodes]:
+    """Give nodes that have started, with a store of so many members."""
+    with contextlib.closing(Cluster(folder, certs, size=etcds)) as cluster:
         for name in NAMES:
             cluster.allow(name, PREFIX)
         cluster.demand_names()
@@ -134,9 +147,21 @@ def nodes(tmp_path_factory: pytest.TempPathFactory, certs: Certificates) -> Iter
             yield nodes
 
 
+@pytest.fixture(scope="module")
+def nodes(tmp_path_factory: pytest.TempPathFactory, certs: Certificates) -> Iterator[Nodes]:
+    with running(tmp_path_factory.mktemp("etcd"), certs, 1) as nodes:
+        yield nodes
+
+
 @pytest.fixture
 def site(nodes: Nodes) -> Iterator[Site]:
-    """Return the fleet with clients of its own, which have seen nothing but what a test does."""
+    with asked(nodes) as site:
+        yield site
+
+
+@contextlib.contextmanager
+def asked(nodes: Nodes) -> Iterator[Site]:
+    """Give a fleet with clients of its own, which have seen nothing but what a test does."""
     with contextlib.ExitStack() as stack:
         kinds = {"good": Good, "better": Better, "failing": Failing, "turning": Turning}
         backends = {name: stack.enter_context(HttpThread(kind)).port for name, kind in kinds.items()}
@@ -220,16 +245,60 @@ def test_an_aborted_rollout_leaves_no_trace(site: Site) -> None:
 
     site.clients.wait(tried, "the canary serves it")
 
-    async def work(store: EtcdStore) -> None:
-        commit = abort(view_of(await store.read()), "ops-2", time.time())
-        assert isinstance(await store.commit(commit), Committed)
-
-    site.nodes.ask(work)
+    site.end()
     assert site.settled(header).why == "aborted by ops-2"
     site.nodes.wait_live(before)
     site.clients.wait_more("app.test")
     assert site.answers("app.test") == {"edge-1": {"good", "better"}, "edge-2": {"good"}, "edge-3": {"good"}}
     assert site.answers("calm.test") == WELL
+
+
+def test_edits_amid_a_rollout(site: Site) -> None:
+    """Of what it leaves alone they are made, everywhere, and outlive its return; what it changes is refused; a node's own edit is back after it."""
+    before = site.begin()
+    addr = f":{site.port}"
+    with site.nodes["edge-1"].client() as canary, site.nodes["edge-2"].client() as other:
+        canary.update_route(addr, "app.test", backend=f"127.0.0.1:{site.better}", node="edge-1")
+        site.clients.wait(lambda: "better" in site.answers("app.test")["edge-1"], "the node's own edit is in effect")
+        header = site.roll_out(site.text(site.turning), Canary(named=("edge-1",), watch=600))
+        site.nodes.wait(lambda: canary.get_status().fleet.canary or None, "the canary tries it")
+        site.nodes.wait(lambda: canary.get_status().fleet.revision == header.revision or None, "it is live there")
+        assert canary.get_status().fleet.tried_revision == header.revision
+        with pytest.raises(FailedPreconditionError, match=f"the rollout of revision {header.revision} changes route"):
+            other.update_route(addr, "app.test", backend=f"127.0.0.1:{site.better}")
+        other.update_route(addr, "calm.test", idle_timeout="1m17s", wait=30)
+        site.end()
+        assert site.settled(header).fate == "returned"
+        site.nodes.wait_live(before)
+        for node in site.nodes:
+            with node.client() as client:
+                timeouts = {one.hostname: one.idle_timeout for one in client.list_routes().routes}
+            assert timeouts["calm.test"] == "1m17s", node.name
+        backends = {one.hostname: one.backend for one in canary.list_routes().routes}
+        assert backends["app.test"] == f"127.0.0.1:{site.better}"
+        canary.revert_edit(all=True)
+        other.revert_edit(all=True)
+    assert site.answers("calm.test") == WELL
+
+
+@pytest.mark.soak
+def test_rollouts_while_leaders_of_the_store_are_killed(tmp_path: Path, certs: Certificates) -> None:
+    """Of three members one is gone in the middle of each: nobody is away for that, and no request fails that should not."""
+    with running(tmp_path, certs, 3) as nodes, asked(nodes) as site:
+        site.begin()
+        header = site.roll_out(site.text(site.better), Canary(steps=("1", "2", "100%"), watch=2, min_requests=1))
+        nodes.cluster.leader().kill()
+        past = site.settled(header)
+        assert (past.fate, past.why) == ("live", "")
+        nodes.wait_live(header)
+        nodes.cluster.wait_healthy()
+        failing = site.roll_out(site.text(site.failing), Canary(named=("edge-3",), watch=600, min_requests=20))
+        nodes.cluster.leader().kill()
+        assert site.settled(failing).why.startswith("edge-3: route ")
+        nodes.wait_live(header)
+        well = {"good", "better"}
+        assert site.answers("app.test") == {"edge-1": well, "edge-2": well, "edge-3": {*well, "500"}}
+        assert site.answers("calm.test") == WELL
 
 
 @pytest.mark.soak
