@@ -283,7 +283,7 @@ class Fleet:
         self._link.answered()
         if node is None or (not anew and contents.revision < before.view.contents.revision):
             return
-        view = view_of(contents)
+        view = view_of(contents, self.view)
         self._measure(view)
         self._want(view)
         self._looked.set()

@@ -57,20 +57,31 @@ class FleetView(msgspec.Struct, frozen=True):
         return next((edit for edit in self.edits if edit.key == key), None)
 
 
-def view_of(contents: Contents) -> FleetView:
-    """Return what contents mean; what can't be read is told, and left out."""
+def view_of(contents: Contents, before: FleetView | None = None) -> FleetView:
+    """Return what contents mean; what can't be read is told, and left out.
+
+    Args:
+        contents: of the store.
+        before: an earlier view: what has not changed since is not read again, as most of it does not.
+    """
     problems: list[str] = []
+    known_edits = {one.key: one for one in before.edits} if before is not None else {}
+    known_nodes = before.nodes if before is not None else {}
+    known_past = {keys.history_key(one.header.revision): one for one in before.past} if before is not None else {}
     edits: list[FleetEdit] = []
     nodes: dict[str, NodeRecord] = {}
     past: list[Past] = []
     for key, item in sorted(contents.items.items()):
+        same = before is not None and before.contents.items.get(key) == item
         try:
             if key.startswith(keys.EDITS):
-                edits.append(_edit(key, item.value, item.version))
+                edit = known_edits.get(key) if same else None
+                edits.append(edit or _edit(key, item.value, item.version))
             elif key.startswith(keys.NODES):
-                nodes[key.removeprefix(keys.NODES)] = decode_json(item.value, NodeRecord)
+                name = key.removeprefix(keys.NODES)
+                nodes[name] = (known_nodes.get(name) if same else None) or decode_json(item.value, NodeRecord)
             elif key.startswith(keys.HISTORY):
-                past.append(decode_json(item.value, Past))
+                past.append((known_past.get(key) if same else None) or decode_json(item.value, Past))
         except ValueError as error:
             problems.append(f"{key}: {error}")
     found = {

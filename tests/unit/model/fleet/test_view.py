@@ -7,6 +7,7 @@ from mcproxy.model.edits.edit import Edit
 from mcproxy.model.fleet import document, keys
 from mcproxy.model.fleet.document import FleetFile, Header
 from mcproxy.model.fleet.records import FIRST_EDIT, Lock, NodeRecord, Numbers, Past, Rollout, encode_edit
+from mcproxy.model.fleet.view import view_of
 from mcproxy.model.state.state import Route
 from mcproxy.model.values.endpoint import Endpoint
 from tests.support.fleet_store import MemoryStore
@@ -89,3 +90,28 @@ def test_an_edit_that_would_be_read_as_another_is_refused() -> None:
     """What the file has no words for is not stored."""
     with pytest.raises(ValueError, match="can't be kept"):
         encode_edit(msgspec.structs.replace(EDIT, value=msgspec.structs.replace(ROUTE, hostname="b")), "")
+
+
+def test_what_has_not_changed_is_not_read_again() -> None:
+    """A later view is the same as one that is made anew, and keeps what it knows of the earlier one."""
+    store = MemoryStore()
+    for name in ("n1", "n2"):
+        store.put(keys.node_key(name), msgspec.json.encode(NodeRecord(node=name)))
+    store.put(keys.DOC, doc(4))
+    store.put(keys.history_key(4), msgspec.json.encode(Past(header=Header(revision=4, hash=""), fate="live")))
+    store.put(keys.edit_key("route", EDIT.key), encode_edit(EDIT, "n2"))
+    before = store.view
+    other = msgspec.structs.replace(EDIT, key=(":1", "b"), value=None, id=FIRST_EDIT + 4)
+    store.put(keys.edit_key("route", other.key), encode_edit(other, "n1"))
+    store.put(keys.node_key("n2"), msgspec.json.encode(NodeRecord(node="n2", revision=4)))
+    store.put(keys.node_key("n9"), b"?")
+    after = view_of(store.contents, before)
+    assert after == store.view
+    assert after.edits[0] is before.edits[0]
+    assert (after.nodes["n1"] is before.nodes["n1"], after.nodes["n2"].revision) == (True, 4)
+    assert after.past[0] is before.past[0]
+    store.put(keys.edit_key("route", EDIT.key), encode_edit(msgspec.structs.replace(EDIT, reason="why"), "n2"))
+    store.put(keys.history_key(4), b"?")
+    last = view_of(store.contents, after)
+    assert last == store.view
+    assert last.edits[0].edit.reason == "why"
