@@ -36,7 +36,8 @@ def number(step: str, nodes: int) -> int:
 def canaries(view: FleetView, rollout: Rollout) -> tuple[str, ...]:
     """Return the nodes that are to run the document of a rollout in its present step.
 
-    Those that do already stay, then come those that are named, then those with no error of their own, by name.
+    Those that do already stay, then come those that are named, then the others by name, but for those that have an error of their own: they can't judge, and
+    would keep everybody from the document for what it has not brought about. They run it when all do.
 
     Raises:
         PreconditionError: there is no node for it, or a named one is away.
@@ -44,9 +45,9 @@ def canaries(view: FleetView, rollout: Rollout) -> tuple[str, ...]:
     away = [name for name in rollout.named if name not in view.nodes and name not in rollout.nodes]
     if away:
         raise PreconditionError(f"there is no node {', '.join(away)} in the fleet now; there {_present(view)}")
-    others = sorted(view.nodes, key=lambda name: (bool(view.nodes[name].error), name))
+    others = sorted(name for name, node in view.nodes.items() if not node.error) or sorted(view.nodes)
     ranked = list(dict.fromkeys((*rollout.nodes, *rollout.named, *others)))
-    wanted = max(number(rollout.steps[rollout.step], len(view.nodes)), len(rollout.nodes), len(rollout.named))
+    wanted = max(number(rollout.steps[rollout.step], len(ranked)), len(rollout.nodes), len(rollout.named))
     if not wanted or not ranked:
         raise PreconditionError("no node of the fleet is there now, so none can try the document")
     return tuple(ranked[:wanted])

@@ -50,17 +50,26 @@ def fleet(**errors: str) -> MemoryStore:
     return store
 
 
-def test_nodes_without_errors_come_first() -> None:
-    """A node that has an error of its own can't tell whether the document is good."""
+def test_nodes_with_errors_are_no_canaries() -> None:
+    """They can't tell whether the document is good, and are in nobody's way; where all have errors, any may try what perhaps mends them."""
     store = fleet(n1="no certificate", n2="", n3="")
     assert canaries(store.view, Rollout(revision=2, doc=1)) == ("n2",)
-    assert canaries(store.view, Rollout(revision=2, doc=1, steps=("3",))) == ("n2", "n3", "n1")
+    for step in ("3", "100%"):
+        assert canaries(store.view, Rollout(revision=2, doc=1, steps=(step,))) == ("n2", "n3")
+    broken = fleet(n1="no certificate", n2="no certificate")
+    assert canaries(broken.view, Rollout(revision=2, doc=1, steps=("100%",))) == ("n1", "n2")
 
 
 def test_named_nodes_come_first_of_all() -> None:
     """Whoever is named is a canary, whatever its error, and as many as are named."""
     store = fleet(n1="", n2="", n3="no certificate")
     assert canaries(store.view, Rollout(revision=2, doc=1, named=("n3", "n2"))) == ("n3", "n2")
+
+
+def test_a_canary_that_gets_an_error_stays_one() -> None:
+    """Until its report decides."""
+    store = fleet(n1="", n2="no certificate")
+    assert canaries(store.view, Rollout(revision=2, doc=1, steps=("1", "100%"), step=1, nodes=("n2",))) == ("n2", "n1")
 
 
 def test_canaries_stay() -> None:
