@@ -146,6 +146,17 @@ def test_an_edit_for_one_node_alone(site: Site) -> None:
     assert site.everywhere("127.0.0.1:9")
 
 
+def test_a_document_that_is_only_looked_at_says_nothing(site: Site) -> None:
+    """One that would change an edited route: edits go on being judged, and told to the others, by the document that is in effect."""
+    site.update("edge-2", "127.0.0.1:3", wait=20)
+    with site.nodes["edge-1"].client() as client:
+        plan = client.plan_fleet([("mc-proxy.toml", site.text(backend=5))])
+        assert any("app.test" in line for line in plan.lines)
+    site.update("edge-1", "127.0.0.1:4", wait=20)
+    assert site.everywhere("127.0.0.1:4")
+    assert len(site.edits()) == 1
+
+
 def test_a_document_supersedes_edits(site: Site) -> None:
     """As a file does: on all nodes, and in the store; what it says nothing new of stands."""
     done = site.update("edge-1", "127.0.0.1:2", wait=20)

@@ -173,6 +173,7 @@ class Current:
             assets.close()
         first = self.loaded is None
         self.loaded, self.merged = loaded, merged
+        self.edits.shared.file = loaded.resolution.state
         for change in prepared:  # who asks through a new listener is told of what is live
             await change.commit()
         await self.edits.settle(merged, lasting=self.edits.shared.fleet.wanted.lasts(loaded.document))

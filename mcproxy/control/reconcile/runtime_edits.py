@@ -52,9 +52,8 @@ class RuntimeEdits:
         self._suspended: dict[int, str] = {}
         self._log = log.logger()
         self._told: set[int] = set()
-        self._file = State()
         self.own: tuple[Edit, ...] = ()
-        self.shared = SharedEdits(Fleet() if fleet is None else fleet)
+        self.shared = SharedEdits(Fleet() if fleet is None else fleet, lambda: self.own)
         self.error = "the database is not open yet"
         self.set_aside = ""
         self.replaced = ""
@@ -63,8 +62,8 @@ class RuntimeEdits:
 
     @property
     def edits(self) -> tuple[Edit, ...]:
-        """All edits, by id; one of this node alone stands in the place of the fleet's."""
-        return (*self.own, *self.shared.local(self._file, self.own))
+        """All edits, by id, by what is in effect; one of this node alone stands in the place of the fleet's."""
+        return self._with(self.shared.file)
 
     @property
     def path(self) -> Path:
@@ -195,9 +194,11 @@ class RuntimeEdits:
             self._store = None
 
     def merge(self, file: State) -> Merged:
-        """Return what the file and the edits mean together now."""
-        self._file = file
-        return merge(file, self.edits, time.time(), self._unusable)
+        """Return what a file and the edits mean together now; the file need not be in effect, nor ever be."""
+        return merge(file, self._with(file), time.time(), self._unusable)
+
+    def _with(self, file: State) -> tuple[Edit, ...]:
+        return (*self.own, *self.shared.local(file, self.own))
 
     def for_export(self, file: State) -> Merged:
         """Return what the files are to say: of the edits of a fleet's node those that all nodes have, and those of its own tables."""

@@ -1,7 +1,7 @@
 """The edits of the fleet as this node has them: with its own paths, and told of when they come and go."""
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -29,13 +29,15 @@ class SharedEdits:
     Attributes:
         fleet: whose they are.
         folder: of the config file: what relative paths start from on this node.
+        file: what the document says that is in effect here.
     """
 
-    def __init__(self, fleet: Fleet) -> None:
+    def __init__(self, fleet: Fleet, own: Callable[[], Sequence[Edit]]) -> None:
+        """Ask which edits this node alone has."""
         self.fleet = fleet
         self.folder = "/"
-        self._file = State()
-        self._own: Sequence[Edit] = ()
+        self.file = State()
+        self._own = own
         self._made: tuple[tuple[FleetEdit, ...], State, Sequence[Edit], tuple[Edit, ...]] | None = None
         self._noted: Mapping[int, tuple[Edit, str]] | None = None
         self._log = log.logger()
@@ -44,10 +46,9 @@ class SharedEdits:
         """Return the fleet's edits for this node, but those of resources that it has an edit of its own of.
 
         Args:
-            file: what the document says here.
+            file: what a document says here, in effect or not.
             own: the edits that this node alone has.
         """
-        self._file, self._own = file, own
         shared = self.fleet.edits
         if not shared:
             return ()
@@ -61,9 +62,9 @@ class SharedEdits:
         return self._translated(self.fleet.edits, file, ())
 
     def portability(self) -> Portability:
-        """Return what translates edits by what was merged last."""
-        shared = self.local(self._file, self._own)
-        return Portability(self.folder, self._file, (*self._own, *shared))
+        """Return what translates edits by what is in effect."""
+        own = self._own()
+        return Portability(self.folder, self.file, (*own, *self.local(self.file, own)))
 
     def expect(self, added: Iterable[Edit], ended: Iterable[int]) -> None:
         """Take edits as noted that a request of this node has added and ended: the request's record has them."""
@@ -75,7 +76,7 @@ class SharedEdits:
     def news(self) -> list[Note]:
         """Return what has come and gone since the time before; at first nothing is new."""
         shared = {one.edit.id: one for one in self.fleet.edits}
-        local = {edit.id: edit for edit in self._translated(self.fleet.edits, self._file, ())}
+        local = {edit.id: edit for edit in self._translated(self.fleet.edits, self.file, ())}
         now = {number: (edit, shared[number].node) for number, edit in local.items()}
         before, self._noted = self._noted, now
         if before is None:
@@ -96,7 +97,7 @@ class SharedEdits:
             return Note("replaced", edit, "")
         if edit.expires is not None and edit.expires <= time.time():
             return Note("expired", edit, "its time is over")
-        why = overruled(self._file, edit)
+        why = overruled(self.file, edit)
         return Note("superseded", edit, why) if why else Note("reverted", edit, "on another node")
 
     def _translated(self, shared: Iterable[FleetEdit], file: State, own: Sequence[Edit]) -> tuple[Edit, ...]:
