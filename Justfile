@@ -21,9 +21,9 @@ demo *args:
 test *args:
     {{py}} -m pytest {{args}}
 
-# what the default leaves out: long runs, much load
+# what the default leaves out: long runs, much load; fewer at a time, as many of them fill both cores
 soak *args:
-    {{py}} -m pytest -m soak {{args}}
+    {{py}} -m pytest -m soak -n 5 {{args}}
 
 # properties on all their examples, of which the default tries a third
 properties *args:

@@ -51,7 +51,7 @@ class Edge:
         self.socket = f"unix:{folder / 'mc-proxy.sock'}"
         until(lambda: self.status("/healthz") == 200, "it is healthy")
 
-    def status(self, path: str, timeout: float = 3) -> int:
+    def status(self, path: str, timeout: float = 8) -> int:
         try:
             with urllib.request.urlopen(f"http://{HOST}:{self.metrics}{path}", timeout=timeout) as answer:
                 return int(answer.status)

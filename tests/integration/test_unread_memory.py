@@ -1,8 +1,10 @@
 """Clients that ask for much and read nothing, or little, cost a bounded amount of memory, and give it back."""
 
+import contextlib
 import itertools
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import msgspec
@@ -121,22 +123,43 @@ def test_the_other_engine_holds_no_more(certs: Certificates) -> None:
         wait_until_back(served, before + 10 * MB)
 
 
-HALF_A_MINUTE = [
-    *(pytest.param(1, 0, kind, id=kind.name) for kind in KINDS if "page of an HTTP/1.1" in kind.name),
-    *(pytest.param(1, 0, kind, id=kind.name) for kind in KINDS if "misdirected" in kind.name),
-    *(pytest.param(1, SLOW, kind, id=f"{kind.name}, slowly") for kind in KINDS if "page of an HTTP/1.1" in kind.name),
-    pytest.param(50, 0, None, id="fifty"),
-    pytest.param(50, SLOW, None, id="fifty, slowly"),
+def half_a_minute(served: Site, count: int, reads: int, kinds: Sequence[Kind], most: int, left: int) -> None:
+    """Have clients for so long; assert by how much the worker grows at most, and what is left of that (bytes)."""
+    crowd(served, 25, KINDS, seconds=1)
+    before = served.resident
+    grown = crowd(served, count, kinds, seconds=30, reads=reads)
+    assert grown < most, f"{kinds[0].name}, {reads} bytes a second"
+    wait_until_back(served, before + left)
+
+
+ALONE = [
+    *((0, kind) for kind in KINDS if "page of an HTTP/1.1" in kind.name or "misdirected" in kind.name),
+    *((SLOW, kind) for kind in KINDS if "page of an HTTP/1.1" in kind.name),
 ]
+"""What a client reads and asks for that does so for half a minute."""
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize(("count", "reads", "kind"), HALF_A_MINUTE)
-def test_half_a_minute(certs: Certificates, count: int, reads: int, kind: Kind | None) -> None:
-    """The bounds do not depend on how long it lasts: what is sent as fast as it is read waits outside."""
+def test_half_a_minute_of_one_client(certs: Certificates) -> None:
+    """The bounds do not depend on how long it lasts: what is sent as fast as it is read waits outside.
+
+    All kinds at the same time, each at a proxy of its own.
+    """
+    assert len(ALONE) == 6
+    with contextlib.ExitStack() as stack:
+        sites = [stack.enter_context(site(certs, trailers=TRAILERS)) for _ in ALONE]
+        pool = stack.enter_context(ThreadPoolExecutor(len(ALONE)))
+        tried = [
+            pool.submit(half_a_minute, served, 1, reads, [kind], 8 * MB, 8 * MB)
+            for served, (reads, kind) in zip(sites, ALONE, strict=True)
+        ]
+        for each in tried:
+            each.result()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("reads", [0, SLOW], ids=["nothing", "slowly"])
+def test_half_a_minute_of_fifty_clients(certs: Certificates, reads: int) -> None:
+    """Nor for many."""
     with site(certs, trailers=TRAILERS) as served:
-        crowd(served, 25, KINDS, seconds=1)
-        before = served.resident
-        most = 50 * MB if kind is None else 8 * MB
-        assert crowd(served, count, KINDS if kind is None else [kind], seconds=30, reads=reads) < most
-        wait_until_back(served, before + (10 if kind is None else 8) * MB)
+        half_a_minute(served, 50, reads, KINDS, 50 * MB, 10 * MB)
