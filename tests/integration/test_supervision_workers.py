@@ -79,7 +79,7 @@ def test_a_worker_that_never_served_ends_with_its_control(tmp_path: Path) -> Non
 def test_a_worker_that_is_told_to_leave_is_replaced_at_once(proxy: StartProxy) -> None:
     """SIGTERM to a worker: a replacement serves, no connection is lost, the old one goes when its last has ended."""
     with Load() as load:
-        edge = proxy(config(listener("PORT", route("app.test", load.backend("one")))))
+        edge = proxy(config(listener("PORT", route("app.test", load.backend("one"))), shutdown_timeout="90s"))
         address = HOST, edge.port()
         held = load.hold(address, "app.test", count=8)
         arriving = load.arrive(address, "app.test", clients=4)
