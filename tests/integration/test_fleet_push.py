@@ -126,6 +126,16 @@ def test_who_pushes_over_what_was_not_looked_at_is_told_what_came_between(edges:
     edges.wait_live(pushed + 1)
 
 
+def test_a_document_is_not_planned_as_a_nodes_own_file(edges: Edges) -> None:
+    """Which would end that it is a node; a file of a node is."""
+    client = edges.clients[0]
+    with pytest.raises(FailedPreconditionError, match="fleet diff FILE plans a file as that"):
+        client.plan(edges.document("a.example"))
+    own = edges.nodes["edge-1"].proxy.config.read_text(encoding="utf-8")
+    (line,) = client.plan(f'{own}\n[grpc]\nsocket_mode = "0660"\n').lines
+    assert line.startswith("~ setting grpc.socket_mode")
+
+
 def test_of_many_pushes_at_once_one_wins(edges: Edges) -> None:
     """All others are told, and no revision is given twice."""
     over = revision(edges.clients[0])

@@ -23,6 +23,7 @@ from mcproxy.control.admin.clients.connections import AdminConnections
 from mcproxy.control.admin.clients.why import AdminWhy
 from mcproxy.control.admin.endpoints import AdminEndpoints, Health, add_troubled
 from mcproxy.control.admin.explain import AdminExplain
+from mcproxy.control.admin.fleet.judging import refuse_document
 from mcproxy.control.admin.fleet.methods import AdminFleet
 from mcproxy.control.admin.past.generations import AdminGenerations
 from mcproxy.control.admin.resources import AdminResources, RouteCases, origins_of, provenances_of
@@ -116,7 +117,7 @@ class Admin:
             **self._certificates.unary,
             **AdminConnections(current, workers).unary,
             **AdminWhy(current, workers).unary,
-            **AdminFleet(current.edits.shared.fleet, reconciler, current).unary,
+            **AdminFleet(current.edits.shared.fleet, reconciler, current, fleet).unary,
         }
         self.streams: Mapping[str, Callable[[Any, Caller], AsyncIterator[Any]]] = {
             **AdminBackups(current).streams,
@@ -266,6 +267,8 @@ class Admin:
 
     async def _plan(self, request: pb.PlanRequest, _: Caller) -> pb.PlanResponse:
         text = request.toml if request.HasField("toml") else None
+        if text is not None:
+            refuse_document(self._current.edits.shared.fleet, text)
         try:
             loaded = await look(
                 config_file.load,

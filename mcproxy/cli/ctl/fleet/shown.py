@@ -71,7 +71,9 @@ def condition(answer: pb.GetFleetResponse, node: pb.FleetNode) -> str:
     if canary:
         why = f": {node.progress_why}" if node.progress_why else ""
         return f"canary, {node.progress or 'not begun'}{why}"
-    return "live" if node.revision == wanted else "behind" if node.revision else "waiting"
+    if not node.revision:
+        return "waiting"
+    return "live" if node.revision == wanted else "behind"
 
 
 def _row(node: pb.FleetNode, state: str) -> Sequence[str]:

@@ -7,9 +7,11 @@ import msgspec
 from mcproxy.control.files import config_file
 from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.files.look import look
+from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.reconcile.reconciler import Reconciler
-from mcproxy.errors import ConfigError, InvalidRequestError
-from mcproxy.model.config.problems import Problem
+from mcproxy.errors import ConfigError, InvalidRequestError, PreconditionError
+from mcproxy.model.config import document
+from mcproxy.model.config.problems import Problem, Source
 from mcproxy.model.fleet.document import Document, DocumentError, FleetFile, Header, pack
 from mcproxy.model.fleet.sources import MAIN, read_document
 
@@ -52,6 +54,19 @@ async def judge(reconciler: Reconciler, files: Sequence[FleetFile]) -> Judged:
         raise InvalidRequestError(tuple(_violations(error, files[0].name))) from error
     doubts = [_named(problem, files[0].name) for problem in loaded.resolution.warnings if _is_of_document(problem)]
     return Judged(loaded, digest, packed, tuple(map(str, doubts)))
+
+
+def refuse_document(fleet: Fleet, text: str) -> None:
+    """Refuse to plan a text in the place of a node's own file that is no such file, but rather a document of its fleet.
+
+    Raises:
+        PreconditionError: says how that is planned.
+    """
+    read = document.read(Source("", text)).document
+    if fleet.node is not None and read is not None and read.config.fleet is None:
+        raise PreconditionError(
+            "this server is a node of a fleet, and what it serves is the fleet's document: mcproxyctl fleet diff FILE plans a file as that"
+        )
 
 
 def _violations(error: ConfigError, main: str) -> Iterator[tuple[str, str]]:

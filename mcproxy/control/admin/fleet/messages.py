@@ -1,6 +1,6 @@
 """A fleet's document, rollout and nodes as messages of the admin API."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from mcproxy._pb import admin_pb2 as pb
@@ -20,7 +20,9 @@ def document(header: Header) -> pb.FleetDocument:
     return message
 
 
-def fleet(node: FleetNode, contact: Contact, view: FleetView, ahead: Mapping[str, float]) -> pb.GetFleetResponse:
+def fleet(
+    node: FleetNode, contact: Contact, view: FleetView, ahead: Mapping[str, float], problems: Sequence[str]
+) -> pb.GetFleetResponse:
     """Return a fleet as a node knows it.
 
     Args:
@@ -28,6 +30,7 @@ def fleet(node: FleetNode, contact: Contact, view: FleetView, ahead: Mapping[str
         contact: how it stands with the store.
         view: what the store holds.
         ahead: by how many seconds clocks of nodes are ahead, as far as it is known.
+        problems: what an operator has to do something about.
     """
     message = pb.GetFleetResponse(
         node=node.node,
@@ -39,7 +42,7 @@ def fleet(node: FleetNode, contact: Contact, view: FleetView, ahead: Mapping[str
         rollout=_rollout(view),
         nodes=[_node(record, ahead.get(record.node, 0.0)) for _, record in sorted(view.nodes.items())],
         edits=len(view.edits),
-        problems=view.problems,
+        problems=problems,
     )
     if not contact.connected:
         message.away_since.FromMilliseconds(int(contact.since * 1000))

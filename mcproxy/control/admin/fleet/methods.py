@@ -31,6 +31,7 @@ from mcproxy.model.fleet.document import FleetFile, Header
 from mcproxy.model.fleet.view import FleetView
 from mcproxy.model.values.acme.places import folder
 from mcproxy.policy.fleet import driving, pushing
+from mcproxy.policy.fleet.facts import FleetFacts
 from mcproxy.policy.fleet.pushing import Canary, Pushed
 from mcproxy.policy.fleet.steps import parse_steps
 
@@ -46,7 +47,8 @@ class AdminFleet:
         unary: the methods by name, as in `admin_server.Handlers`.
     """
 
-    def __init__(self, fleet: Fleet, reconciler: Reconciler, current: Current) -> None:
+    def __init__(self, fleet: Fleet, reconciler: Reconciler, current: Current, facts: Callable[[], FleetFacts]) -> None:
+        self._facts = facts
         self._fleet = fleet
         self._reconciler = reconciler
         self._current = current
@@ -62,7 +64,8 @@ class AdminFleet:
 
     async def _get_fleet(self, _: pb.GetFleetRequest, __: Caller) -> pb.GetFleetResponse:
         node = self._node()
-        return messages.fleet(node, self._fleet.contact, self._fleet.view, self._fleet.ahead)
+        problems = tuple(dict.fromkeys((*self._fleet.view.problems, *self._facts().problems)))
+        return messages.fleet(node, self._fleet.contact, self._fleet.view, self._fleet.ahead, problems)
 
     async def _plan_fleet(self, request: pb.PlanFleetRequest, _: Caller) -> pb.PlanFleetResponse:
         self._node()
@@ -90,6 +93,7 @@ class AdminFleet:
         merged = self._current.edits.merge(judged.loaded.resolution.state)
         self._refuse_shrinking(judged, allowed=request.allow_shrink)
         plan = self._current.plan_for(judged.loaded, merged)
+        warnings = self._warnings(judged, self._fleet.view)
 
         def commit(view: FleetView) -> tuple[Header, Commit]:
             revision = 0 if view.doc is None else view.doc.header.revision
@@ -120,7 +124,7 @@ class AdminFleet:
             canaries=canaries,
             summary=plan.summary(),
             lines=plan.lines(),
-            warnings=self._warnings(judged, view),
+            warnings=warnings,
         )
 
     async def _list_fleet_history(self, request: pb.ListFleetHistoryRequest, _: Caller) -> pb.ListFleetHistoryResponse:
