@@ -16,7 +16,7 @@ def serve(config: Path, *, last_good: bool, strict_tests: bool, managed: bool) -
     """Serve a config file; return the exit status. An invalid file is reported and serves nothing, without ``last_good``."""
     log_stream.ensure_standard_descriptors()
     stream = log_stream.install()
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what gRPC itself would write beside the log; errors there say the same
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # its words beside the log: errors there say the same
     from mcproxy.control.main import serve as serve_file  # noqa: PLC0415 - it may open files that stay open
 
     try:
