@@ -23,6 +23,7 @@ from tests.support.proxy import Proxy
 from tests.support.settings import route
 
 OK, NOT_FOUND, ABORTED = grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND, grpc.StatusCode.ABORTED
+PRECONDITION = grpc.StatusCode.FAILED_PRECONDITION
 HUGE = "x" * 300_000
 
 
@@ -108,6 +109,14 @@ OPTIONS: dict[str, Wrong] = {
         Duration(seconds=5, nanos=-1),
         Duration(seconds=400_000_000),
     ],
+    # this server is no node of a fleet
+    "node": [Means(name, PRECONDITION) for name in (".", "edge-1", "x" * 300, "a\nb", HUGE)],
+    "wait": [
+        Duration(seconds=-1),
+        Duration(seconds=2**62),
+        Duration(seconds=5, nanos=-1),
+        Duration(seconds=400_000_000),
+    ],
 }
 POLICY: dict[str, Wrong] = {
     "listener": ["", *LISTENERS],
@@ -128,6 +137,11 @@ MOMENTS: list[Any] = [
     pb.Moment(time=Timestamp(seconds=2**62)),
     pb.Moment(generation=1, time=Timestamp(seconds=5)),
 ]
+FILES: list[Any] = [
+    Means(files, PRECONDITION)
+    for files in ([], [pb.FleetFile()], [pb.FleetFile(name="../x", text="[")], [pb.FleetFile(name=HUGE, text=HUGE)])
+]
+"""Of a fleet's document: this server is no node of a fleet, and looks at none."""
 PAGE: dict[str, Wrong] = {"limit": [Means(2**32 - 1)], "before": [Means(2**64 - 1)]}
 
 TABLE: dict[str, dict[str, Wrong]] = {
@@ -237,6 +251,19 @@ TABLE: dict[str, dict[str, Wrong]] = {
         "author": OPTIONS["author"],
         "reason": OPTIONS["reason"],
     },
+    "GetFleet": {},
+    "PlanFleet": {"files": FILES},
+    "PushFleet": {
+        "files": FILES,
+        "author": [Means("a\nb", PRECONDITION)],
+        "label": [Means(HUGE, PRECONDITION)],
+        "over": [Means(2**64 - 1, PRECONDITION)],
+        "canary": [Means(pb.FleetCanary(steps=["0%", "x"], max_errors=-1.0), PRECONDITION)],
+        "allow_shrink": [Means(value=True, code=PRECONDITION)],
+    },
+    "ListFleetHistory": {"limit": [Means(2**32 - 1, PRECONDITION)]},
+    "AbortRollout": {"author": [Means("a\nb", PRECONDITION)]},
+    "FetchCertificate": {"name": [Means(name, PRECONDITION) for name in ("", "a\0b", HUGE)]},
     "ListEditRecords": {**PAGE, "edit_id": [Means(2**64 - 1)]},
     "ListAudit": PAGE,
     "Explain": {
