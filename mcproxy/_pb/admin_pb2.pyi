@@ -1118,7 +1118,7 @@ class GetDriftResponse(_message.Message):
     def __init__(self, generation: _Optional[int] = ..., differences: _Optional[_Iterable[_Union[Difference, _Mapping]]] = ...) -> None: ...
 
 class Difference(_message.Message):
-    __slots__ = ("kind", "target", "action", "declared_json", "effective_json", "origin", "edit", "suspended", "summary")
+    __slots__ = ("kind", "target", "action", "declared_json", "effective_json", "origin", "edit", "suspended", "summary", "node_alone")
     KIND_FIELD_NUMBER: _ClassVar[int]
     TARGET_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -1128,6 +1128,7 @@ class Difference(_message.Message):
     EDIT_FIELD_NUMBER: _ClassVar[int]
     SUSPENDED_FIELD_NUMBER: _ClassVar[int]
     SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    NODE_ALONE_FIELD_NUMBER: _ClassVar[int]
     kind: str
     target: str
     action: str
@@ -1137,7 +1138,8 @@ class Difference(_message.Message):
     edit: Edit
     suspended: str
     summary: str
-    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., action: _Optional[str] = ..., declared_json: _Optional[str] = ..., effective_json: _Optional[str] = ..., origin: _Optional[str] = ..., edit: _Optional[_Union[Edit, _Mapping]] = ..., suspended: _Optional[str] = ..., summary: _Optional[str] = ...) -> None: ...
+    node_alone: bool
+    def __init__(self, kind: _Optional[str] = ..., target: _Optional[str] = ..., action: _Optional[str] = ..., declared_json: _Optional[str] = ..., effective_json: _Optional[str] = ..., origin: _Optional[str] = ..., edit: _Optional[_Union[Edit, _Mapping]] = ..., suspended: _Optional[str] = ..., summary: _Optional[str] = ..., node_alone: _Optional[bool] = ...) -> None: ...
 
 class RevertEditRequest(_message.Message):
     __slots__ = ("edit_ids", "target", "all", "options")

@@ -109,14 +109,14 @@ def test_an_edit_of_one_node_is_the_fleets(site: Site) -> None:
             (record,) = client.list_edit_records(edit_id=done.edits[0].id).records
             assert record.event == "added"
     with site.nodes["edge-3"].client() as client:
-        client.revert_edit(target=f"route {site.addr} app.test", author="bob", wait=20)
+        client.revert_edit(target=f"route {site.addr} app.test", author="bob", wait=90, timeout=110)
     assert site.everywhere("127.0.0.1:1")
     assert not site.edits()
 
 
 def test_paths_are_those_of_each_node(site: Site) -> None:
     """The edit stands on all nodes though their certificates lie in other folders, and a file they lack is no reason to lose it."""
-    site.update("edge-1", "127.0.0.1:3", wait=20)
+    site.update("edge-1", "127.0.0.1:3", wait=90, timeout=110)
     assert site.everywhere("127.0.0.1:3")
     for node in site.nodes:
         assert site.on(node, site.app).tls_cert == str(node.proxy.folder / "app.crt")
@@ -127,7 +127,7 @@ def test_paths_are_those_of_each_node(site: Site) -> None:
 def test_waiting_for_all(site: Site) -> None:
     """What is answered then is live everywhere, without another look."""
     for number in range(4, 8):
-        done = site.update(NAMES[number % 3], f"127.0.0.1:{number}", wait=20)
+        done = site.update(NAMES[number % 3], f"127.0.0.1:{number}", wait=90, timeout=110)
         assert not [warning for warning in done.warnings if warning.field == "options.wait"]
         assert site.everywhere(f"127.0.0.1:{number}")
 
@@ -138,10 +138,13 @@ def test_an_edit_for_one_node_alone(site: Site) -> None:
         client.update_route(site.addr, "app.test", backend="127.0.0.1:8", node="edge-2")
     done = site.update("edge-2", "127.0.0.1:8", node="edge-2")
     assert done.edits[0].id < FIRST_EDIT
-    site.update("edge-1", "127.0.0.1:9", wait=20)
+    site.update("edge-1", "127.0.0.1:9", wait=90, timeout=110)
     assert site.backends() == {"edge-1": "127.0.0.1:9", "edge-2": "127.0.0.1:8", "edge-3": "127.0.0.1:9"}
     assert site.nodes.view().nodes["edge-2"].local == 1
     with site.nodes["edge-2"].client() as client:
+        (difference,) = client.get_drift().differences
+        assert difference.node_alone
+        assert difference.summary.endswith(", on this node alone)")
         client.revert_edit(edit_ids=[done.edits[0].id])
     assert site.everywhere("127.0.0.1:9")
 
@@ -159,9 +162,9 @@ def test_a_document_that_is_only_looked_at_says_nothing(site: Site) -> None:
 
 def test_a_document_supersedes_edits(site: Site) -> None:
     """As a file does: on all nodes, and in the store; what it says nothing new of stands."""
-    done = site.update("edge-1", "127.0.0.1:2", wait=20)
+    done = site.update("edge-1", "127.0.0.1:2", wait=90, timeout=110)
     with site.nodes["edge-1"].client() as client:
-        kept = client.update_route(site.addr, "calm.test", backend="127.0.0.1:7", wait=20).edits[0].id
+        kept = client.update_route(site.addr, "calm.test", backend="127.0.0.1:7", wait=90, timeout=110).edits[0].id
     site.push(site.text(backend=5))
     assert site.everywhere("127.0.0.1:5")
     site.nodes.wait(lambda: set(site.edits()) == {kept}, "the store has the edit no more")
@@ -177,7 +180,7 @@ def test_a_document_supersedes_edits(site: Site) -> None:
 
 def test_an_edit_expires_on_all_nodes(site: Site) -> None:
     """Each goes by its own clock; nobody has to ask."""
-    site.update("edge-3", "127.0.0.1:6", expires=3.0, wait=20)
+    site.update("edge-3", "127.0.0.1:6", expires=3.0, wait=90, timeout=110)
     site.nodes.wait(lambda: site.everywhere("127.0.0.1:1"), "the edit is over on all nodes")
 
 
@@ -208,7 +211,7 @@ def test_edits_of_several_nodes_at_once(site: Site) -> None:
 
 def test_a_request_that_is_repeated_at_another_node(site: Site) -> None:
     """It is done once: the fleet's edits know which request made them."""
-    first = site.update("edge-1", "127.0.0.1:4", request_id="once-only", wait=20)
+    first = site.update("edge-1", "127.0.0.1:4", request_id="once-only", wait=90, timeout=110)
     again = site.update("edge-2", "127.0.0.1:4", request_id="once-only")
     assert again.edits[0].id == first.edits[0].id
     assert len(site.edits()) == 1
@@ -216,12 +219,20 @@ def test_a_request_that_is_repeated_at_another_node(site: Site) -> None:
 
 def test_a_rollback_that_is_not_confirmed(site: Site) -> None:
     """It is the fleet's, and undone for all of them."""
-    site.update("edge-1", "127.0.0.1:2", wait=20)
-    with site.nodes["edge-1"].client() as client:
+    done = site.update("edge-1", "127.0.0.1:2", wait=90, timeout=110)
+    node = site.nodes["edge-1"]
+    with node.client() as client:
         newest = client.list_revisions(limit=2).revisions
-        client.rollback(newest[1].generation, confirm_timeout=4.0)
-    site.nodes.wait(lambda: site.everywhere("127.0.0.1:1"), "rolled back everywhere")
-    site.nodes.wait(lambda: site.everywhere("127.0.0.1:2"), "undone everywhere", 60)
+        client.rollback(newest[1].generation, confirm_timeout=2.0)
+
+    def undone() -> bool:
+        with node.client() as client:
+            origins = [revision.origin for revision in client.list_revisions(limit=2).revisions]
+        return origins == ["unconfirmed", "rollback"]
+
+    site.nodes.wait(undone, "the rollback is undone")
+    site.nodes.wait(lambda: set(site.edits()) == {done.edits[0].id}, "the edit is the fleet's again")
+    site.nodes.wait(lambda: site.everywhere("127.0.0.1:2"), "undone everywhere")
 
 
 def test_what_is_a_nodes_own_is_changed_there_alone(site: Site) -> None:
@@ -244,7 +255,7 @@ def test_origins_name_the_document(site: Site) -> None:
 
 def test_the_document_with_its_edits_is_exported(site: Site) -> None:
     """On any node, without what is another node's alone; pushed, it is what was edited, and the edits are over."""
-    site.update("edge-1", "127.0.0.1:2", wait=20)
+    site.update("edge-1", "127.0.0.1:2", wait=90, timeout=110)
     with site.nodes["edge-2"].client() as client:
         client.add_route(site.addr, "own.test", "127.0.0.1:5", node="edge-2")
         client.put_resource("setting", ["log.level"], {"value": "warning"})

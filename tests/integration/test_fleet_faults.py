@@ -50,7 +50,7 @@ class Site:
         """The hostname that the last push has brought."""
         return f"push-{self._pushes}.test"
 
-    def wait_pushed(self, timeout: float = 30) -> None:
+    def wait_pushed(self, timeout: float = 90) -> None:
         """Wait until all nodes serve the last push, by what they serve."""
         self.nodes.wait(
             lambda: all(self.newest in node.hostnames() for node in self.nodes),

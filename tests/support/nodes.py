@@ -117,7 +117,7 @@ class Nodes:
             finally:
                 await store.close()
 
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while True:
             try:
                 return asyncio.run(main())
@@ -157,7 +157,7 @@ class Nodes:
         """Remove everything that is the fleet's from the store."""
         self.cluster.ctl("del", "--prefix", f"{self.prefix}/")
 
-    def wait(self, look: Callable[[], T | None], what: str, timeout: float = 30) -> T:
+    def wait(self, look: Callable[[], T | None], what: str, timeout: float = 90) -> T:
         """Return what a look finds, waiting until it finds something."""
         deadline = time.monotonic() + timeout
         while not (found := look()):
@@ -165,7 +165,7 @@ class Nodes:
             time.sleep(POLL)
         return found
 
-    def wait_live(self, header: Header, timeout: float = 30) -> None:
+    def wait_live(self, header: Header, timeout: float = 90) -> None:
         """Wait until every node that is there serves a document."""
 
         def look() -> bool:

@@ -20,6 +20,7 @@ from mcproxy.model.edits.judging import Violation
 from mcproxy.model.edits.overlay import Difference
 from mcproxy.model.edits.requests import edit_name
 from mcproxy.model.edits.stored import fields_of
+from mcproxy.model.fleet.records import is_shared
 from mcproxy.model.state.filter_options import Page
 from mcproxy.model.state.kinds import Resource, name_of, origin_key
 from mcproxy.model.state.plan import differing
@@ -171,8 +172,9 @@ def violation(violation: Violation) -> pb.Violation:
     return pb.Violation(field=violation.field, message=violation.message)
 
 
-def difference(difference: Difference, origins: Mapping[Key, Origin]) -> pb.Difference:
-    """Return a difference; ``origins`` are those of the files."""
+def difference(difference: Difference, origins: Mapping[Key, Origin], *, in_fleet: bool = False) -> pb.Difference:
+    """Return a difference; ``origins`` are those of the files, or of the document ``in_fleet``."""
+    alone = in_fleet and not is_shared(difference.edit.id)
     kind, key = difference.kind, difference.key
     declared, effective = difference.declared, difference.effective
     action = "added" if declared is None else "removed" if effective is None else "changed"
@@ -193,7 +195,8 @@ def difference(difference: Difference, origins: Mapping[Key, Origin]) -> pb.Diff
         origin="" if origin is None else str(origin),
         edit=edit(difference.edit),
         suspended=difference.suspended,
-        summary=f"{summary} ({edit_name(difference.edit)})",
+        summary=f"{summary} ({edit_name(difference.edit)}{', on this node alone' if alone else ''})",
+        node_alone=alone,
     )
 
 

@@ -331,10 +331,10 @@ class Admin:
 
     async def _get_drift(self, _: pb.GetDriftRequest, __: Caller) -> pb.GetDriftResponse:
         current = self._current
-        origins = origins_of(current)
+        origins, in_fleet = origins_of(current), current.edits.shared.fleet.node is not None
         return pb.GetDriftResponse(
             generation=current.applier.generation,
-            differences=[messages.difference(difference, origins) for difference in current.drift()],
+            differences=[messages.difference(each, origins, in_fleet=in_fleet) for each in current.drift()],
         )
 
     async def _export(self, _: pb.ExportRequest, __: Caller) -> pb.ExportResponse:
