@@ -93,6 +93,7 @@ class Fleet:
         self._read: FleetDocument | None = None
         self._saving: asyncio.Task[None] | None = None
         self._unsaved: LastKnown | None = None
+        self._held: tuple[FleetEdit, ...] | None = None
         self.live = 0
         self.lease = 0
         self.failed = 0
@@ -132,8 +133,18 @@ class Fleet:
 
     @property
     def edits(self) -> tuple[FleetEdit, ...]:
-        """The fleet's edits, as the store has them; none where this machine is no node."""
-        return self.wanted.edits if self.node is not None else ()
+        """The fleet's edits, as the store has them; none where this machine is no node.
+
+        While another document is being read, they are those of before: what it supersedes may be gone already, and must not be missed under the
+        document that is live.
+        """
+        if self.node is None:
+            return ()
+        return self.wanted.edits if self._held is None else self._held
+
+    def read(self) -> None:
+        """Take note that the document that is to be run was read, for good or ill: now the edits that belong to it count."""
+        self._held = None
 
     def documents(self, node: FleetNode, database: str) -> FleetDocument | None:
         """Return the document that a node should run, as far as it is known; for `config_file.load`, in any thread.
@@ -306,6 +317,8 @@ class Fleet:
             self._log.error(found.problem)
             self._tell(found.problem)
         changed = Changed(_identity(found) != _identity(before.wanted), found.edits != before.wanted.edits)
+        if changed.document and self._held is None:
+            self._held = before.wanted.edits
         if changed.document or changed.edits:
             self._revision = view.contents.revision
             self.changed(changed)

@@ -209,7 +209,11 @@ class ChangeHandler:
             try:
                 done, seen = await self._attempt(request, judge, confirm_seconds, check, seen)
             except OvertakenError:
-                await self._reconciler.catch_up()
+                try:
+                    await self._reconciler.catch_up()
+                except RequestError as error:
+                    await self._refuse(request, str(error))
+                    raise
                 continue
             if done is not None:
                 return done

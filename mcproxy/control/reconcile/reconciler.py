@@ -104,9 +104,9 @@ class Reconciler:
         return await ended
 
     async def catch_up(self) -> None:
-        """Have live what the fleet has by now."""
+        """Have live what the fleet has by now; raises `PreconditionError` where this node can't serve its document."""
         if self._shared.behind(self._current.loaded):
-            await self.reload()
+            self._shared.require_served(await self.reload())
         else:
             await self._merge_shared()
 
@@ -181,6 +181,7 @@ class Reconciler:
         except (ConfigError, ApplyError) as error:
             self._retries.end()
             self._outcome.failed(error, self._retries)
+            self._shared.read(None)
             await self._keep_time()
             return
         finally:
@@ -213,6 +214,7 @@ class Reconciler:
         """Make files and edits live; the lock is held."""
         current = self._current
         withdrawn = await self._look_at_store()
+        self._shared.read(loaded)
         contents = Contents()
         seen = self._shared.moment
         merged = await self._merge(loaded.resolution.state, contents)

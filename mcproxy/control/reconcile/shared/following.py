@@ -8,7 +8,8 @@ from mcproxy.control.files.assets import Assets
 from mcproxy.control.files.config_file import Loaded
 from mcproxy.control.fleet.fleet import Changed, Moment
 from mcproxy.control.reconcile.current import Current
-from mcproxy.errors import ApplyError
+from mcproxy.control.reconcile.reload import Reload
+from mcproxy.errors import ApplyError, PreconditionError
 from mcproxy.model.config.fleet.shape import FleetNode
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.overlay import Merged
@@ -67,6 +68,19 @@ class Following:
                 assets.close()
             why = self._fleet.away or self._fleet.wanted.problem
             raise ApplyError(f"the fleet's document is not known yet, and what is served goes on: {why}")
+
+    def read(self, loaded: Loaded | None) -> None:
+        """Take note of what a look at the files has found, None for nothing that is valid: by that edits count that belong to another document."""
+        if not self.behind(loaded) or loaded is None:
+            self._fleet.read()
+
+    def require_served(self, ended: Reload) -> None:
+        """Raise `PreconditionError` if a look at the files has ended without the document that the fleet has."""
+        if ended.problems and self.behind(self._current.loaded):
+            raise PreconditionError(
+                "this node can't serve the fleet's document, so nothing is changed for the fleet here; ask another node:\n"
+                + "\n".join(ended.problems)
+            )
 
     def behind(self, loaded: Loaded | None) -> bool:
         """Tell whether the fleet has another document than files that were read."""

@@ -18,6 +18,7 @@ from mcproxy.model.edits.requests import revert, update_route
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.contents import Commit
 from mcproxy.model.fleet.records import FIRST_EDIT, Rollout
+from mcproxy.model.state.state import State
 from tests.support.played_fleet import PlayedStore
 from tests.support.ports import free_port
 from tests.support.reconcile import Control, add_route, ask
@@ -132,6 +133,32 @@ def test_an_earlier_document_is_a_return(tmp_path: Path) -> None:
     run(tmp_path, body, "a.test")
 
 
+def test_edits_go_with_the_document_that_ends_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other nodes are faster, and remove from the store what it supersedes: until it is live here, the edit is in effect."""
+
+    async def body(desk: Desk) -> None:
+        fleet = desk.control.edits.shared.fleet
+        await ask(desk.control, update(desk.addr, "a.test"), "UpdateRoute")
+        (one,) = desk.store.memory.view.edits
+        backends: list[str] = []
+        apply = desk.control.applier.apply
+
+        async def noting(desired: State, *args: Any) -> None:
+            backends.append(str(desired.routes[desk.addr, "a.test"].endpoints[0]))
+            await apply(desired, *args)
+
+        monkeypatch.setattr(desk.control.applier, "apply", noting)
+        before = fleet.wanted.document
+        desk.push("a.test", "b.test", backend="127.0.0.1:5")
+        await desk.until(lambda: fleet.wanted.document != before)
+        desk.elsewhere(one.key, None)
+        await desk.serves("a.test", "b.test")
+        assert backends == ["127.0.0.1:5"]
+        assert fleet.edits == ()
+
+    run(tmp_path, body, "a.test")
+
+
 def test_a_document_that_takes_much_away_was_judged_when_it_was_pushed(tmp_path: Path) -> None:
     """So that no node refuses what the others make live."""
 
@@ -154,8 +181,12 @@ def test_a_document_that_is_wrong_here_changes_nothing(tmp_path: Path) -> None:
         assert (record.node, record.revision) == ("edge-1", 1)
         assert record.error.startswith("doc:4:1: error: limits.nonsense")
         assert desk.control.edits.shared.fleet.live == live
+        with pytest.raises(PreconditionError, match=r"ask another node:\ndoc:4:1: error: limits\.nonsense"):
+            await ask_for(desk, "x.test")
+        await ask_for(desk, "y.test", node=".")
+        assert desk.control.hostnames() == ["a.test", "y.test"]
         desk.push("c.test")
-        await desk.serves("c.test")
+        await desk.serves("c.test", "y.test")
         await desk.until(lambda: not desk.control.reconciler.last.problems)
 
     run(tmp_path, body, "a.test")
