@@ -66,18 +66,22 @@ def wanted(view: FleetView, me: str, known: Wanted | None = None, failed: int = 
     following = _rolling(view, me)
     if following is not None and following.header.revision != failed:
         return Wanted("canary", following, view.edits, "; ".join(problems), numbers=numbers, fallback=view.doc)
-    revision, back = view.doc.header.revision, 0
-    if (
-        known is not None
-        and known.document is not None
-        and known.role != "canary"
-        and known.document.header.revision > revision
-    ):
-        back = known.document.header.revision
+    back = _back_from(view.doc, known)
+    if back:
+        revision = view.doc.header.revision
         problems.append(
             f"the fleet's document is revision {revision}, and was {back} before: was a backup of its store restored?"
         )
     return Wanted("member", view.doc, view.edits, "; ".join(problems), back, numbers)
+
+
+def _back_from(doc: Document, known: Wanted | None) -> int:
+    """Return the revision of the fleet's document before, if that was newer: as long as no other one comes."""
+    if known is None or known.document is None or known.role == "canary":
+        return 0
+    if (known.document.version, known.document.header) == (doc.version, doc.header):
+        return known.back_from
+    return known.document.header.revision if known.document.header.revision > doc.header.revision else 0
 
 
 def _rolling(view: FleetView, me: str) -> Document | None:

@@ -104,7 +104,10 @@ def test_a_store_that_went_back_is_followed_and_told() -> None:
     found = wanted(older, "n1", known)
     assert (found.role, revision(found), found.back_from) == ("member", 1, 2)
     assert "is revision 1, and was 2 before" in found.problem
-    assert wanted(older, "n1", found).problem == ""
+    again = wanted(older, "n1", found)
+    assert (again.back_from, again.problem) == (2, found.problem), "until something else is pushed"
+    store.commit(Commit(puts={keys.DOC: store.contents.items[keys.DOC].value}))
+    assert (wanted(store.view, "n1", again).back_from, wanted(store.view, "n1", again).problem) == (0, "")
 
 
 def test_what_else_cannot_be_read_is_told() -> None:
