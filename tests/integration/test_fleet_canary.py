@@ -14,7 +14,7 @@ from mcproxy.control.fleet.store.etcd import EtcdStore
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.contents import Committed
 from mcproxy.model.fleet.document import FleetFile, Header, pack
-from mcproxy.model.fleet.records import Past
+from mcproxy.model.fleet.records import FIRST_EDIT, Past
 from mcproxy.model.fleet.view import FleetView, view_of
 from mcproxy.policy.fleet.driving import abort
 from mcproxy.policy.fleet.pushing import Canary, Pushed, push
@@ -266,6 +266,8 @@ def test_edits_amid_a_rollout(site: Site) -> None:
         assert canary.get_status().fleet.tried_revision == header.revision
         with pytest.raises(FailedPreconditionError, match=f"the rollout of revision {header.revision} changes route"):
             other.update_route(addr, "app.test", backend=f"127.0.0.1:{site.better}")
+        with pytest.raises(FailedPreconditionError, match=f"the rollout of revision {header.revision} changes route"):
+            canary.update_route(addr, "app.test", backend=f"127.0.0.1:{site.failing}")
         other.update_route(addr, "calm.test", idle_timeout="1m17s", wait=30)
         site.end()
         assert site.settled(header).fate == "returned"
@@ -279,6 +281,31 @@ def test_edits_amid_a_rollout(site: Site) -> None:
         canary.revert_edit(all=True)
         other.revert_edit(all=True)
     assert site.answers("calm.test") == WELL
+
+
+def test_a_guarded_document_that_was_pushed_to_all_is_undone_on_each_node(site: Site) -> None:
+    """By what its own requests come to, and for itself: the store has no edit of that, and the next document counts."""
+    site.begin()
+    guarded = '[guard]\nwatch = "10m"\nmin_requests = 20\n'
+    header = site.nodes.push(guarded + site.text(site.failing))
+
+    def undone() -> bool:
+        found = []
+        for node in site.nodes:
+            with node.client() as client:
+                found += [(one.edit.author, one.edit.id < FIRST_EDIT) for one in client.get_drift().differences]
+        return found == [("guard", True)] * len(NAMES)
+
+    site.clients.wait(undone, "each node has undone it")
+    site.nodes.wait_live(header)
+    site.clients.wait_more("app.test")
+    counts = {name: found["500"] for name, found in site.clients.counts("app.test").items()}
+    site.clients.wait_more("app.test", 30)
+    assert {name: found["500"] for name, found in site.clients.counts("app.test").items()} == counts
+    assert site.view().edits == ()
+    assert site.answers("calm.test") == WELL
+    site.nodes.wait_live(site.nodes.push(guarded + site.text(site.better)))
+    site.clients.wait(lambda: all("better" in found for found in site.answers("app.test").values()), "it counts")
 
 
 @pytest.mark.soak
