@@ -365,3 +365,24 @@ def test_a_canary_whose_control_starts_again_goes_on_judging(site: Site, monkeyp
     assert "requests failed" in past.why
     site.nodes.wait_live(before)
     assert site.answers("calm.test") == WELL
+
+
+@pytest.mark.soak
+def test_a_canary_that_is_replaced_by_a_new_control_goes_on(site: Site) -> None:
+    """As an upgrade in the middle of a rollout does: the new one judges by the watch of the old one, and nobody is away."""
+    site.begin()
+    header = site.roll_out(site.text(site.better), Canary(named=("edge-2",), watch=12, min_requests=1))
+    node = site.nodes["edge-2"]
+    with node.client() as client:
+        site.nodes.wait(lambda: client.get_status().guards, "it is watched")
+        pid = client.get_status().pid
+        client.restart()
+        site.nodes.wait(lambda: client.get_status().pid != pid, "the new control answers")
+    past = site.settled(header)
+    assert (past.fate, past.why) == ("live", "")
+
+    def live() -> bool:
+        return [one.revision for one in site.view().nodes.values()] == [header.revision] * len(NAMES)
+
+    site.nodes.wait(live, "it is live on all nodes")
+    assert site.answers("calm.test") == WELL
