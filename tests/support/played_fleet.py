@@ -23,6 +23,9 @@ class PlayedStore:
         full: it takes nothing more.
         lost: the next watch can't say what has changed.
         leases: those that go on.
+        reads: how often it was read.
+        every: a watch tells each change by itself, however many have come meanwhile.
+        told: the last change that a watch has told.
         before_commit: called once before the next commit, as another node is faster.
     """
 
@@ -32,6 +35,9 @@ class PlayedStore:
         self.full = False
         self.lost = False
         self.leases: set[int] = set()
+        self.reads = 0
+        self.every = False
+        self.told = 0
         self.before_commit: Callable[[], object] | None = None
         self._changed = asyncio.Event()
 
@@ -54,6 +60,7 @@ class PlayedStore:
     async def read(self) -> Contents:
         """See `EtcdStore.read`."""
         self._answer()
+        self.reads += 1
         return self.memory.contents
 
     async def commit(self, commit: Commit, lease: int = 0) -> Committed | Conflict:
@@ -78,8 +85,9 @@ class PlayedStore:
         while True:
             self._answer()
             if self.memory.contents.revision > after:
-                after = self.memory.contents.revision
+                after = after + 1 if self.every else self.memory.contents.revision
                 yield after
+                self.told = after
             else:
                 await self._changed.wait()
                 self._changed.clear()

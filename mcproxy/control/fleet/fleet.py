@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 
 import msgspec
 
@@ -30,6 +30,8 @@ from mcproxy.policy.fleet.running import Wanted, wanted
 
 _PAUSES = (0.2, 2.0)
 """Seconds between attempts to reach the store: the shortest, and the longest."""
+_PAUSE_SHARE = 3.0  # times as long as a look takes: what others write busies control for a quarter of its time
+_LONGEST_PAUSE = 1.0  # seconds
 FIRST_LOOK = 2.5
 """Seconds for which a start waits for the store, before it goes on with what is known of it."""
 
@@ -270,8 +272,7 @@ class Fleet:
                     self._take(contents, anew=True)
                     pause = shortest
                     async with contextlib.aclosing(store.watch(contents.revision)) as changes:
-                        async for _ in changes:
-                            self._take(await store.read())
+                        await self._look_again(store, changes)
                 except HistoryLostError as error:
                     self._log.info("the fleet's store is read anew", why=str(error))
                     await asyncio.sleep(shortest)
@@ -287,6 +288,15 @@ class Fleet:
         finally:
             self.store = None
             await store.close()
+
+    async def _look_again(self, store: Store, changes: AsyncGenerator[int, None]) -> None:
+        """Read the store again with each change that is not known yet: the first one at once, and many with pauses, however many there are."""
+        loop = asyncio.get_running_loop()
+        async for revision in changes:
+            if revision > self.view.contents.revision:
+                began = loop.time()
+                self._take(await store.read())
+                await asyncio.sleep(min(_PAUSE_SHARE * (loop.time() - began), _LONGEST_PAUSE))
 
     def _take(self, contents: Contents, *, anew: bool = False) -> None:
         """Take over what the store holds, unless that is known, and newer; ``anew``: it may be another store by now."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import msgspec
 
+from mcproxy.control.system import log
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.contents import Contents, Item
 from mcproxy.named_file import read_file, touching
@@ -52,12 +53,18 @@ def lasting(contents: Contents) -> dict[str, Item]:
 
 
 def load(database: str, prefix: str) -> LastKnown | None:
-    """Return what is kept of a fleet; None if there is nothing, or nothing that can be read."""
+    """Return what is kept of a fleet; None if there is nothing, or nothing that can be read, which is told in the log."""
     path = place(database)
     try:
         with touching(str(path)):
             kept = msgspec.msgpack.decode(read_file(path), type=Kept)
-    except (OSError, msgspec.MsgspecError):
+    except FileNotFoundError:
+        return None
+    except (OSError, msgspec.MsgspecError, RecursionError) as error:
+        why = getattr(error, "strerror", None) or f"it is damaged ({error})"
+        log.logger().error(
+            "what was kept of the fleet can't be read; it is known when the store tells it", file=str(path), why=why
+        )
         return None
     if kept.prefix != prefix:
         return None

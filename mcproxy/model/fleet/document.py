@@ -7,7 +7,7 @@ import hashlib
 import posixpath
 import zlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 
@@ -15,6 +15,14 @@ MOST_BYTES = 1_000_000
 """A packed document; etcd takes 1.5 MiB in one request unless it is told otherwise."""
 MOST_UNPACKED = 64 * 1024 * 1024
 """Bytes of all files of a document together: what a small value must not grow beyond."""
+
+
+Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**53 - 1)]
+"""A number that counts something: what somebody has written beyond that could be neither shown nor counted on."""
+Few: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
+"""The same of what there is little of."""
+Seconds: TypeAlias = Annotated[float, msgspec.Meta(ge=0, le=253_402_300_799)]
+"""A moment in seconds since the epoch, before the year 10000: what is later has no date."""
 
 
 class DocumentError(ValueError):
@@ -45,11 +53,11 @@ class Header(msgspec.Struct, frozen=True, kw_only=True):
         node: the node that took it.
     """
 
-    revision: int
+    revision: Count
     hash: str
     author: str = ""
     label: str = ""
-    pushed: float = 0.0
+    pushed: Seconds = 0.0
     node: str = ""
 
 
@@ -93,7 +101,7 @@ def unpack(document: Document) -> tuple[FleetFile, ...]:
         if hashlib.sha256(data).hexdigest() != document.header.hash:
             raise DocumentError("its files are not those of its header")
         files = msgspec.json.decode(data, type=tuple[FleetFile, ...])
-    except (zlib.error, msgspec.DecodeError) as error:
+    except (zlib.error, msgspec.DecodeError, RecursionError) as error:
         raise DocumentError(f"its files can't be read: {error}") from error
     _check_names([file.name for file in files])
     return files
@@ -116,7 +124,7 @@ def decode_json(value: bytes, kind: type[Any]) -> Any:
     """Return what JSON says; keys that a newer mcproxy has written are passed over. Raises `DocumentError`."""
     try:
         return msgspec.json.decode(value, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise DocumentError(str(error)) from error
 
 

@@ -10,6 +10,7 @@ from typing import TypeVar
 import msgspec
 
 from mcproxy.model.fleet.contents import Contents
+from mcproxy.model.fleet.document import Seconds
 from mcproxy.model.fleet.keys import ACME
 
 ORDER = f"{ACME}order "
@@ -59,8 +60,8 @@ class Issued(msgspec.Struct, frozen=True, kw_only=True):
 
     node: str
     digest: str
-    not_before: float
-    not_after: float
+    not_before: Seconds
+    not_after: Seconds
     names: tuple[str, ...] = ()
 
 
@@ -93,5 +94,5 @@ def _read(value: bytes, kind: type[_Kind]) -> _Kind | None:
     """Return what JSON says; None of what another version may have written."""
     try:
         return msgspec.json.decode(value, type=kind)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None

@@ -1,12 +1,12 @@
 """What the keys of a fleet hold beside its document, as JSON."""
 
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
 
 from mcproxy.model.edits.edit import Edit
 from mcproxy.model.edits.stored import from_json, key_from, to_json
-from mcproxy.model.fleet.document import Header
+from mcproxy.model.fleet.document import Count, Few, Header, Seconds
 from mcproxy.model.fleet.keys import edit_key
 from mcproxy.model.state.kinds import name_of, parts_of
 
@@ -14,6 +14,7 @@ FIRST_EDIT = 1_000_000_001
 """The id of a fleet's first edit; ids below belong to the edits that a node has alone."""
 
 Progress: TypeAlias = Literal["applying", "watching", "passed", "failed"]
+_Given: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=2**52)]  # others can be given after it
 Fate: TypeAlias = Literal["live", "rollout", "returned"]
 
 
@@ -28,11 +29,11 @@ class CanaryReport(msgspec.Struct, frozen=True, kw_only=True):
         errors: how many of them failed.
     """
 
-    revision: int
+    revision: Count
     progress: Progress
     why: str = ""
-    answered: int = 0
-    errors: int = 0
+    answered: Count = 0
+    errors: Count = 0
 
 
 class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -56,18 +57,18 @@ class NodeRecord(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     node: str
-    generation: int = 0
-    revision: int = 0
+    generation: Count = 0
+    revision: Count = 0
     hash: str = ""
-    applied: int = 0
+    applied: Count = 0
     error: str = ""
     version: str = ""
-    since: float = 0.0
-    time: float = 0.0
+    since: Seconds = 0.0
+    time: Seconds = 0.0
     failing: float = 0.0
-    local: int = 0
+    local: Few = 0
     canary: CanaryReport | None = None
-    answered: int = 0
+    answered: Count = 0
     admin: str = ""
 
 
@@ -88,16 +89,16 @@ class Rollout(msgspec.Struct, frozen=True, kw_only=True):
         nodes: its canaries.
     """
 
-    revision: int
-    doc: int
+    revision: Count
+    doc: Count
     author: str = ""
-    began: float = 0.0
-    watch: float = 60.0
+    began: Seconds = 0.0
+    watch: Seconds = 60.0
     max_errors: float = 0.02
-    min_requests: int = 50
+    min_requests: Count = 50
     named: tuple[str, ...] = ()
     steps: tuple[str, ...] = ("1",)
-    step: int = 0
+    step: Few = 0
     nodes: tuple[str, ...] = ()
 
 
@@ -113,7 +114,7 @@ class Past(msgspec.Struct, frozen=True, kw_only=True):
 
     header: Header
     fate: Fate
-    ended: float = 0.0
+    ended: Seconds = 0.0
     why: str = ""
 
 
@@ -125,8 +126,8 @@ class Numbers(msgspec.Struct, frozen=True):
         edit: of edits.
     """
 
-    revision: int = 0
-    edit: int = FIRST_EDIT - 1
+    revision: _Given = 0
+    edit: _Given = FIRST_EDIT - 1
 
     def after(self, others: "Numbers") -> "Numbers":
         """Return the higher of both."""
@@ -149,14 +150,14 @@ class EditRecord(msgspec.Struct, frozen=True, kw_only=True):
     kind: str
     key: tuple[str, ...]
     value: Any
-    id: int
+    id: Count
     base: str | None = None
     parent: str | None = None
     orphaned: bool = False
     author: str = ""
     reason: str = ""
-    created: float = 0.0
-    expires: float | None = None
+    created: Seconds = 0.0
+    expires: Seconds | None = None
     request_id: str = ""
     node: str = ""
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from mcproxy.model.config.fleet.names import parse_node
 from mcproxy.model.fleet import document, keys
 from mcproxy.model.fleet.contents import Contents
 from mcproxy.model.fleet.document import Document, DocumentError, decode_json
@@ -19,6 +20,11 @@ from mcproxy.model.fleet.records import (
     Rollout,
     edit_of,
 )
+from mcproxy.model.values.quoting import quote
+
+_SINGLE = (keys.DOC, keys.NEXT, keys.ROLLOUT, keys.LOCK, keys.SEQUENCE)
+_MOST_TOLD = 20  # keys that can't be read
+_LONGEST_KEY, _LONGEST = 200, 300  # characters of what is told of one of them
 
 
 class FleetView(msgspec.Struct, frozen=True):
@@ -64,7 +70,7 @@ def view_of(contents: Contents, before: FleetView | None = None) -> FleetView:
         contents: of the store.
         before: an earlier view: what has not changed since is not read again, as most of it does not.
     """
-    problems: list[str] = []
+    problems: dict[str, str] = {}
     known_edits = {one.key: one for one in before.edits} if before is not None else {}
     known_nodes = before.nodes if before is not None else {}
     known_past = {keys.history_key(one.header.revision): one for one in before.past} if before is not None else {}
@@ -78,15 +84,13 @@ def view_of(contents: Contents, before: FleetView | None = None) -> FleetView:
                 edit = known_edits.get(key) if same else None
                 edits.append(edit or _edit(key, item.value, item.version))
             elif key.startswith(keys.NODES):
-                name = key.removeprefix(keys.NODES)
-                nodes[name] = (known_nodes.get(name) if same else None) or decode_json(item.value, NodeRecord)
+                record = (known_nodes.get(key.removeprefix(keys.NODES)) if same else None) or _node(key, item.value)
+                nodes[record.node] = record
             elif key.startswith(keys.HISTORY):
                 past.append((known_past.get(key) if same else None) or decode_json(item.value, Past))
-        except ValueError as error:
-            problems.append(f"{key}: {error}")
-    found = {
-        key: _single(contents, key, problems) for key in (keys.DOC, keys.NEXT, keys.ROLLOUT, keys.LOCK, keys.SEQUENCE)
-    }
+        except (ValueError, RecursionError) as error:
+            problems[key] = str(error)
+    found = {key: _single(contents, key, problems) for key in _SINGLE}
     lock, sequence = found[keys.LOCK], found[keys.SEQUENCE] or Numbers()
     return FleetView(
         contents,
@@ -98,11 +102,11 @@ def view_of(contents: Contents, before: FleetView | None = None) -> FleetView:
         nodes,
         tuple(sorted(past, key=lambda each: -each.header.revision)),
         _at_least(sequence, found[keys.DOC], found[keys.NEXT], past, edits),
-        tuple(problems),
+        _told(problems),
     )
 
 
-def _single(contents: Contents, key: str, problems: list[str]) -> Any:
+def _single(contents: Contents, key: str, problems: dict[str, str]) -> Any:
     item = contents.items.get(key)
     if item is None:
         return None
@@ -111,14 +115,36 @@ def _single(contents: Contents, key: str, problems: list[str]) -> Any:
             return document.decode(item.value, item.version)
         return decode_json(item.value, {keys.ROLLOUT: Rollout, keys.LOCK: Lock, keys.SEQUENCE: Numbers}[key])
     except DocumentError as error:
-        problems.append(f"{key}: {error}")
+        problems[key] = str(error)
         return None
+
+
+def _node(key: str, value: bytes) -> NodeRecord:
+    record: NodeRecord = decode_json(value, NodeRecord)
+    if keys.node_key(record.node) != key:
+        raise DocumentError(f"it is the record of the node {quote(record.node)}")
+    parse_node(record.node)
+    return record
+
+
+def _told(problems: Mapping[str, str]) -> tuple[str, ...]:
+    """Return problems in words, those of what matters most first; whatever somebody has written, they stay few and short."""
+    ranked = sorted(problems, key=lambda key: (key not in _SINGLE, key))
+    told = tuple(f"{_short(key, _LONGEST_KEY)}: {_short(problems[key], _LONGEST)}" for key in ranked[:_MOST_TOLD])
+    more = len(ranked) - len(told)
+    return (*told, f"{more} more keys can't be read") if more else told
+
+
+def _short(text: str, most: int) -> str:
+    """Return a text that anybody may have written on one line, and not too long."""
+    text = text if len(text) <= most else f"{text[:most]}…"
+    return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def _edit(key: str, value: bytes, version: int) -> FleetEdit:
     record: EditRecord = decode_json(value, EditRecord)
     if keys.stored_edit_key(record.kind, record.key) != key:
-        raise DocumentError(f"it is an edit of {record.kind} {list(record.key)}")
+        raise DocumentError(f"it is an edit of {quote(record.kind)} {quote(' '.join(record.key))}")
     edit = FleetEdit(edit_of(record), record.node, version)
     if edit.key != key:
         raise DocumentError("its key is not in canonical form")

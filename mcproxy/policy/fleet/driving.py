@@ -93,7 +93,7 @@ def _decide(view: FleetView, me: str, now: float, memory: Memory, wall: float) -
         return Decision(move="lock", commit=lock, why="nobody drives the rollout")
     if view.driver != me:
         return Decision()
-    if rollout is None or following is None or following.header.revision != rollout.revision:
+    if rollout is None or not rollout.nodes or following is None or following.header.revision != rollout.revision:
         return _returned(view, "what the store has of it can't be read", wall)
     if view.version(keys.DOC) != rollout.doc:
         return _returned(view, "the fleet's document was changed meanwhile", wall)
@@ -106,7 +106,10 @@ def _decide(view: FleetView, me: str, now: float, memory: Memory, wall: float) -
             return _returned(view, f"{name}: {report.why or 'failed'}", wall)
     reports = [_report(view.nodes.get(name), rollout) for name in rollout.nodes]
     if all(report is not None and report.progress == "passed" for report in reports):
-        return _forward(view, rollout, following, wall, memory)
+        try:
+            return _forward(view, rollout, following, wall, memory)
+        except ValueError as error:
+            return _returned(view, f"its steps can't be read: {error}", wall)
     slow = [
         name
         for name, report in zip(rollout.nodes, reports, strict=True)

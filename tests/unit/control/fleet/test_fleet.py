@@ -118,12 +118,36 @@ def test_what_is_live_is_known_to_the_next_start(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_a_file_that_is_damaged_is_as_if_there_were_none(tmp_path: Path) -> None:
-    """A start does not fail on it."""
-    last_known.place(str(tmp_path / "x.db")).write_bytes(b"\x00")
+def test_a_file_that_is_damaged_is_as_if_there_were_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A start does not fail on it, and says so."""
+    place = last_known.place(str(tmp_path / "x.db"))
 
     async def body(desk: Desk) -> None:
         assert desk.text() is None
+
+    run(tmp_path, body)
+    assert not capsys.readouterr().out
+    place.write_bytes(b"\x00")
+    run(tmp_path, body)
+    assert "it is damaged" in capsys.readouterr().out
+    place.unlink()
+    place.mkdir()
+    run(tmp_path, body)
+    assert "what was kept of the fleet can't be read" in capsys.readouterr().out
+
+
+def test_what_is_known_is_not_read_again(tmp_path: Path) -> None:
+    """Changes that are told after a look that has seen them cost nothing, and a thousand at once are looked at a few times."""
+
+    async def body(desk: Desk) -> None:
+        desk.store.every = True
+        async with desk.following():
+            reads = desk.store.reads
+            for number in range(1000):
+                desk.store.memory.put("junk", b"%d" % number)
+            desk.store.push()
+            await desk.until(lambda: desk.text() == LISTENER and desk.store.told == desk.store.memory.contents.revision)
+            assert desk.store.reads - reads < 10
 
     run(tmp_path, body)
 

@@ -1,6 +1,8 @@
 """Documents of a fleet: packed, read again, and refused when they are too much or damaged."""
 
+import hashlib
 import random
+import zlib
 from typing import Any
 
 import msgspec
@@ -76,6 +78,14 @@ def test_damaged_files_are_told(damage: str) -> None:
     }[damage]
     with pytest.raises(DocumentError):
         document.unpack(msgspec.structs.replace(found, packed=packed))
+
+
+def test_files_that_are_nested_without_end_are_damaged() -> None:
+    """Whoever wrote them made the hash fit, too."""
+    data = b'[{"name": "a", "text": "", "later": ' + b"[" * 100_000
+    found = Document(Header(revision=1, hash=hashlib.sha256(data).hexdigest()), zlib.compress(data))
+    with pytest.raises(DocumentError, match="can't be read"):
+        document.unpack(found)
 
 
 @pytest.mark.parametrize("value", [b"", b"{}", b"\n", b"[]\nx", b'{"revision": "a", "hash": ""}\n'])

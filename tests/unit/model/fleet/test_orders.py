@@ -45,6 +45,10 @@ def test_what_another_version_has_written_counts_as_nothing() -> None:
     found = contents(**{f"{ANSWERS}a": b"{", f"{ORDER}x": b"[]", f"{ISSUED}x": b'{"node":1}'})
     assert answers_of(found, "me") == (frozenset(), 3)
     assert (orderer_of(found, "x"), issued_of(found, "x")) == ("", None)
+    deep = b'{"later": ' + b"[" * 100_000
+    found = contents(**{f"{ANSWERS}a": deep, f"{ORDER}x": deep, f"{ISSUED}x": deep})
+    assert answers_of(found, "me") == (frozenset(), 3)
+    assert (orderer_of(found, "x"), issued_of(found, "x")) == ("", None)
 
 
 def test_who_orders_and_what_was_issued() -> None:

@@ -18,6 +18,9 @@ EDIT = Edit(
 )
 
 
+DEEP = b"[" * 100_000
+
+
 def doc(revision: int) -> bytes:
     digest, packed = document.pack((FleetFile("mc-proxy.toml", ""),))
     return document.encode(Header(revision=revision, hash=digest), packed)
@@ -64,6 +67,25 @@ def test_all_keys_are_read() -> None:
         (keys.edit_key("route", (":1", "b")), encode_edit(EDIT, "")),
         ('edits/new-kind ["x"]', b'{"kind": "new-kind", "key": ["x"], "value": null, "id": 1}'),
         ('edits/route [":1","c"]', b'{"kind": "route", "key": [":1","c"], "value": {"mood": 1}, "id": 1}'),
+        ('edits/route [":1","d"]', b'{"kind": "route", "key": [":1","d"], "value": null, "id": 1, "expires": 1e300}'),
+        ('edits/route [":1","e"]', b'{"kind": "route", "key": [":1","e"], "value": null, "id": 18446744073709551616}'),
+        (keys.DOC, b'{"revision": 1, "hash": "", "later": ' + DEEP),
+        (keys.DOC, b'{"revision": -1, "hash": ""}\n'),
+        (keys.NEXT, b'{"revision": 9223372036854775808, "hash": ""}\n'),
+        (keys.NEXT, b'{"revision": 1, "hash": "", "pushed": 1e300}\n'),
+        (keys.ROLLOUT, b'{"revision": 1, "doc": 1, "step": 4294967296}'),
+        (keys.ROLLOUT, b'{"revision": 1, "doc": 1, "later": ' + DEEP),
+        (keys.LOCK, b'{"node": "n1", "later": ' + DEEP),
+        (keys.SEQUENCE, b'{"revision": 9223372036854775807, "edit": 9223372036854775807}'),
+        (keys.SEQUENCE, b'{"revision": -1, "edit": 1}'),
+        (keys.history_key(1), b'{"header": {"revision": 1, "hash": ""}, "fate": "live", "ended": 1e300}'),
+        (keys.history_key(1), b'{"later": ' + DEEP),
+        (keys.node_key("n9"), b'{"node": "n9", "later": ' + DEEP),
+        (keys.node_key("n9"), b'{"node": "n1"}'),
+        (keys.node_key("../n9"), b'{"node": "../n9"}'),
+        (keys.node_key("n9"), b'{"node": "n9", "local": 4294967296}'),
+        (keys.node_key("n9"), b'{"node": "n9", "time": -1e300}'),
+        (keys.node_key("n9"), b'{"node": "n9", "canary": {"revision": -1, "progress": "passed"}}'),
     ],
 )
 def test_what_cannot_be_read_is_told_and_left_out(key: str, value: bytes) -> None:
@@ -75,6 +97,19 @@ def test_what_cannot_be_read_is_told_and_left_out(key: str, value: bytes) -> Non
     assert set(view.nodes) == {"n1"}
     assert view.edits == ()
     assert [problem.startswith(f"{key}: ") for problem in view.problems] == [True]
+
+
+def test_what_cannot_be_read_is_told_in_few_words() -> None:
+    """Whatever somebody has written: on one line each, the fleet's document first, and not all of thousands."""
+    store = MemoryStore()
+    for number in range(1000):
+        store.put(f"edits/\x1b[2J\n{'x' * 1000}{number}", b"")
+    store.put(keys.DOC, b"")
+    problems = store.view.problems
+    assert problems[0].startswith("doc: ")
+    assert problems[-1] == "981 more keys can't be read"
+    assert all(problem.isprintable() for problem in problems)
+    assert sum(map(len, problems)) < 20_000
 
 
 def test_numbers_go_on_where_their_key_is_lost() -> None:

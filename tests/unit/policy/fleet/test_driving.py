@@ -215,12 +215,20 @@ def test_a_document_that_was_changed_meanwhile_returns_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [(keys.ROLLOUT, b"x"), (keys.NEXT, b"x"), (keys.ROLLOUT, b'{"revision": 7, "doc": 1}')]
+    ("key", "value"),
+    [
+        (keys.ROLLOUT, b"x"),
+        (keys.NEXT, b"x"),
+        (keys.ROLLOUT, b'{"revision": 7, "doc": 1}'),
+        (keys.ROLLOUT, b'{"revision": 2, "doc": DOC}'),
+        (keys.ROLLOUT, b'{"revision": 2, "doc": DOC, "nodes": ["n1"], "steps": ["1", "some"]}'),
+    ],
 )
 def test_what_cannot_be_read_returns_it(key: str, value: bytes) -> None:
     """A rollout whose keys are damaged is over."""
     scene = Scene()
-    scene.store.put(key, value)
+    scene.say("n1", "passed")
+    scene.store.put(key, value.replace(b"DOC", str(scene.store.view.version(keys.DOC)).encode()))
     assert scene.drive().move == "returned"
     assert scene.over()
 
