@@ -224,7 +224,7 @@ class Manager:
         """Begin what is due, as far as may be done together; return when there is more to do, unless something ends before."""
         now = self._clock.now()
         later = [now + _HOUR]
-        self._orders = [at for at in self._orders if at > now - _HOUR]
+        self._orders = [min(at, now) for at in self._orders if at > now - _HOUR]
         if now > self._swept + _DAY:
             self._swept = now
             self._begin(None, self._sweep)

@@ -1,8 +1,14 @@
 """What is kept about a name for which a certificate is ordered."""
 
-from typing import Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
+
+from mcproxy.model.values.leaf_types import Count
+
+Moment: TypeAlias = Annotated[float, Meta(ge=0, le=253_402_300_799)]
+"""Seconds since 1970, before the year 10000: others stand in no calendar."""
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -24,8 +30,8 @@ class Record(msgspec.Struct, frozen=True):
     state: Literal["idle", "ordering"] = "idle"
     url: str = ""
     directory: str = ""
-    failures: int = 0
-    next_try: float = 0.0
+    failures: Count = 0
+    next_try: Moment = 0.0
     error: str = ""
-    ari_start: float = 0.0
-    ari_end: float = 0.0
+    ari_start: Moment = 0.0
+    ari_end: Moment = 0.0

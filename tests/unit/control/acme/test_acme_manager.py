@@ -212,6 +212,21 @@ def test_a_clock_that_was_wrong_puts_nothing_off(site: Site) -> None:
     asyncio.run(run())
 
 
+def test_orders_of_a_clock_that_was_wrong_count_for_an_hour(site: Site) -> None:
+    """From when it is right again, not until the time has come that it showed."""
+    site.store.orders = [site.clock.now() + 365 * 86400.0 + number for number in range(AN_HOUR)]
+
+    async def run() -> None:
+        manager = await site.manager("a.test")
+        await site.turn(manager)
+        assert "a.test" not in site.store.saved
+        site.clock.ahead += 3601
+        await site.turn(manager)
+        assert site.store.saved["a.test"].failures == 1
+
+    asyncio.run(run())
+
+
 def test_the_window_of_the_ca_decides_and_is_kept(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """A window in the past means now, whatever is left; it is asked for again after six hours, or as the CA says."""
     site.put("a.test", age=1)

@@ -478,8 +478,12 @@ def test_what_is_kept_of_orders_is_there_for_the_next_control(tmp_path: Path) ->
     run(main())
 
 
-def test_a_record_that_makes_no_sense_keeps_no_other_from_being_read(tmp_path: Path) -> None:
-    """Somebody has written into the database."""
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("failures", "x"), ("failures", -1), ("failures", 10**12), ("next_try", 1e300), ("ari_end", float("inf")), ("ari_start", -1)],
+)  # fmt: skip
+def test_a_record_that_makes_no_sense_keeps_no_other_from_being_read(tmp_path: Path, field: str, value: object) -> None:
+    """Somebody has written into the database: a time that stands in no calendar, a number that no message has room for."""
 
     async def main() -> None:
         store = await opened(tmp_path)
@@ -487,7 +491,7 @@ def test_a_record_that_makes_no_sense_keeps_no_other_from_being_read(tmp_path: P
         await store.keep_order(Order("b.test", failures=2))
         await store.close()
         with closing(sqlite3.connect(tmp_path / "mc-proxy.db")) as connection, connection:
-            connection.execute("UPDATE acme_orders SET failures = 'x' WHERE name = 'a.test'")
+            connection.execute(f"UPDATE acme_orders SET {field} = ? WHERE name = 'a.test'", (value,))
         store = await opened(tmp_path)
         assert await store.order_records() == (Order("b.test", failures=2),)
         await store.close()
