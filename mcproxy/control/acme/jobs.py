@@ -9,7 +9,7 @@ from mcproxy.control.acme import keys
 from mcproxy.control.acme.dns_hook import DnsHookSolver
 from mcproxy.control.acme.dns_server import DnsServerSolver
 from mcproxy.control.acme.folder import Folder
-from mcproxy.control.acme.interface import AcmeError, Bundle, DnsHook, DnsServer, Terms
+from mcproxy.control.acme.interface import AcmeError, Bundle, DnsHook, DnsServer, StoppedError, Terms
 from mcproxy.control.acme.ordering import Ordering, Solver
 from mcproxy.control.acme.session import Session
 from mcproxy.policy.acme.renewal import Window
@@ -71,6 +71,10 @@ class Jobs:
                 order = session.new_order(names, replaces)
                 notes.begun(order.url)
             bundle = ordering.finish(order, names, key)
+        if (
+            self._stop.is_set()
+        ):  # another one has taken over by now, with another CA perhaps; of the same it gets this certificate
+            raise StoppedError("control ends")
         self._folder.write(name, bundle)
         return bundle
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from cryptography import x509
@@ -18,8 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 
 from mcproxy.control.acme import keys
 from mcproxy.control.acme.folder import Folder
-from mcproxy.control.acme.interface import AcmeError, Bundle, Challenge, Terms
+from mcproxy.control.acme.interface import AcmeError, Bundle, Challenge, StoppedError, Terms
+from mcproxy.control.acme.jobs import Jobs, Notes
 from mcproxy.control.acme.manager import Manager
+from mcproxy.control.acme.ordering import Solver
 from mcproxy.control.acme.session import RefusedError, Session
 from mcproxy.control.acme.told import facts_of
 from mcproxy.control.files.certificates import issue, make_ca
@@ -355,6 +357,38 @@ def test_what_a_ca_says_is_one_line_of_text(ca: Scripted, session: Session) -> N
     assert len(str(caught.value)) < 1100
 
 
+def issued(folder: Path, names: Sequence[str], days: int = 90) -> tuple[int, dict[str, str], object]:
+    """Answer with a certificate for the order of a.test that is under way, with so many days left."""
+    key = load_pem_private_key((folder / "orders" / "a.test.pem").read_bytes(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    now, subject = datetime.now(UTC), x509.Name([])
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=100)).not_valid_after(now + timedelta(days=days))
+    san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
+    built = builder.add_extension(san, critical=False).sign(key, hashes.SHA256())
+    return 200, {}, built.public_bytes(Encoding.PEM)
+
+
+def test_an_order_that_was_given_up_leaves_no_certificate(ca: Scripted, tmp_path: Path) -> None:
+    """Its thread may have waited for a slow CA while another manager has ordered elsewhere: that one's certificate stays."""
+    stop = threading.Event()
+    order = ca.order(status="valid", certificate=f"{ca.url}/certificate")
+    ca.answers["/newOrder"] = lambda _: (201, {"Location": f"{ca.url}/order"}, order)
+
+    def slow(_: Any) -> tuple[int, dict[str, str], object]:
+        stop.set()
+        return issued(tmp_path, ["a.test"])
+
+    ca.answers["/certificate"] = slow
+    folder = Folder(tmp_path)
+    jobs = Jobs(Terms(folder=tmp_path, directory=f"{ca.url}/dir"), folder, cast("Solver", None), stop)
+    notes = Notes(lambda: None, lambda _: None, lambda _: None)
+    with pytest.raises(StoppedError):
+        jobs.order("a.test", ("a.test",), "", None, notes)
+    assert not folder.file_of("a.test").exists()
+    assert folder.order_key("a.test") is not None
+
+
 @pytest.mark.parametrize(
     ("names", "days", "words", "is_served"),
     [
@@ -374,23 +408,12 @@ def test_what_is_issued_is_not_ordered_again_at_once(
         async def install(self, name: str, bundle: Bundle) -> None:
             served.append((name, bundle))
 
-    def issued(_: Any) -> tuple[int, dict[str, str], object]:
-        key = load_pem_private_key((tmp_path / "orders" / "a.test.pem").read_bytes(), None)
-        assert isinstance(key, ec.EllipticCurvePrivateKey)
-        now = datetime.now(UTC)
-        subject = x509.Name([])
-        builder = x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number())
-        builder = builder.not_valid_before(now - timedelta(days=100)).not_valid_after(now + timedelta(days=days))
-        san = x509.SubjectAlternativeName([x509.DNSName(name) for name in names])
-        built = builder.add_extension(san, critical=False).sign(key, hashes.SHA256())
-        return 200, {}, built.public_bytes(Encoding.PEM)
-
     identifiers = [{"type": "dns", "value": name} for name in ("a.test", "b.test")]
     order = ca.order(status="ready", identifiers=identifiers, certificate=f"{ca.url}/certificate")
     ca.answers["/newOrder"] = lambda _: (201, {"Location": f"{ca.url}/order"}, order)
     ca.answers["/order"] = lambda _: (200, {}, {**order, "status": "valid"})
     ca.answers["/f"] = lambda _: (200, {}, {**order, "status": "valid"})
-    ca.answers["/certificate"] = issued
+    ca.answers["/certificate"] = lambda _: issued(tmp_path, names, days)
 
     async def run() -> None:
         one = manager(ca, tmp_path, store, Outside())
