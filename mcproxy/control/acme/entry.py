@@ -79,6 +79,7 @@ class Entry:
     Attributes:
         names: of its certificate, sorted.
         record: what is kept of it.
+        directory: where it is to be ordered.
         held: its certificate, None before the first.
         unread: its file was not read yet, or could not be; nothing is ordered until it is known what is in it.
         read_at: when to read it again.
@@ -92,6 +93,7 @@ class Entry:
 
     names: tuple[str, ...]
     record: Record
+    directory: str = ""
     held: Held | None = None
     unread: bool = True
     read_at: float = 0.0
@@ -117,6 +119,8 @@ class Entry:
         """Return when its certificate is renewed, if nothing fails; 0.0 for now."""
         if self.held is None or not set(self.names) <= set(self.held.names) or self.record.state == "ordering":
             return 0.0
+        if self.held.bundle.directory not in ("", self.directory):
+            return 0.0  # of the CA that was named before, such as one for tries
         window = (self.record.ari_start, self.record.ari_end) if self.record.ari_end else None
         return renewal_time(self.held.not_before, self.held.not_after, window, self.held.moment)
 

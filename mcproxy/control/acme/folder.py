@@ -24,6 +24,7 @@ _PENDING = "orders"
 _UNWANTED = "unwanted"
 _ACCOUNTS = "accounts"
 _LARGEST = 1 << 20
+_ORDERED = b"Ordered from "  # the first line of a file; what stands in front of PEM is a comment
 _NO_FILE = (errno.EISDIR, errno.ELOOP, errno.EINVAL, errno.EFBIG)
 """Of what is no file, or none of such a size: see `mcproxy.named_file`."""
 _KEY = re.compile(rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----\s*", re.DOTALL)
@@ -69,7 +70,8 @@ class Folder:
 
     def write(self, name: str, bundle: Bundle) -> None:
         """Put a certificate into its place."""
-        self._write(self.file_of(name), bundle.key.rstrip() + b"\n" + bundle.chain)
+        ordered = _ORDERED + bundle.directory.encode() + b"\n" if bundle.directory else b""
+        self._write(self.file_of(name), ordered + bundle.key.rstrip() + b"\n" + bundle.chain)
 
     def new_order_key(self, name: str) -> bytes:
         """Make a key for a new order, and keep it until `end_order`."""
@@ -174,9 +176,13 @@ def _file_name(name: str) -> str:
 
 
 def _bundle(content: bytes) -> Bundle:
+    directory = ""
+    if content.startswith(_ORDERED):
+        line, _, content = content.partition(b"\n")
+        directory = line.removeprefix(_ORDERED).strip().decode("ascii", "replace")
     found = _KEY.search(content)
     if found is None:
         raise AcmeError("no private key")
-    bundle = Bundle(content[: found.start()] + content[found.end() :], found.group())
+    bundle = Bundle(content[: found.start()] + content[found.end() :], found.group(), directory)
     keys.check(bundle)
     return bundle

@@ -116,10 +116,15 @@ class Challenge(msgspec.Struct, frozen=True):
 
 
 class Bundle(msgspec.Struct, frozen=True):
-    """A certificate with its chain, and its key; both PEM."""
+    """A certificate with its chain, and its key; both PEM.
+
+    Attributes:
+        directory: where it was ordered, "" where that is not known: somebody else may have put it in its place.
+    """
 
     chain: bytes
     key: bytes
+    directory: str = ""
 
 
 class Store(Protocol):

@@ -98,7 +98,7 @@ class Manager:
             if name in self._entries:
                 self._entries[name].names = names
             else:
-                entry = self._entries[name] = Entry(names, self._kept.get(name, Record(name)))
+                entry = self._entries[name] = Entry(names, self._kept.get(name, Record(name)), self._terms.directory)
                 await in_thread(self._folder.wanted, name)
                 await self._read(entry)
         self._wake.set()

@@ -87,7 +87,7 @@ class Ordering:
             else:
                 pause = self._wait(pause)
             order = self._session.order(order.url)
-        bundle = Bundle(self._session.certificate(order), key)
+        bundle = Bundle(self._session.certificate(order), key, self._session.directory)
         try:
             keys.check(bundle, names)
         except AcmeError as error:

@@ -162,6 +162,11 @@ class Session:
         return self._retry_after
 
     @property
+    def directory(self) -> str:
+        """The URL of the CA's directory."""
+        return self._terms.directory
+
+    @property
     def tells_renewal(self) -> bool:
         """Whether the CA suggests when to renew; after `open`."""
         return "renewalInfo" in self._listed().to_partial_json()

@@ -149,6 +149,28 @@ def test_a_certificate_that_lacks_a_name_is_ordered_anew_and_served_meanwhile(si
     asyncio.run(run())
 
 
+def test_what_another_ca_has_issued_is_ordered_anew(site: Site) -> None:
+    """A directory for tries was named before; tried as often as it takes. What somebody else has put there is left alone."""
+    other = site.put("a.test")
+    site.folder.write("a.test", msgspec.structs.replace(other, directory="https://other.test/dir"))
+    site.folder.write("b.test", msgspec.structs.replace(site.put("b.test"), directory=site.terms.directory))
+    site.put("c.test")
+
+    async def run() -> None:
+        manager = await site.manager("a.test", "b.test", "c.test")
+        held = manager.status()[0].held
+        assert held is not None
+        assert held.bundle.directory == "https://other.test/dir"
+        assert held.bundle.key.strip() == other.key.strip()
+        for failures in (1, 2):
+            await site.turn(manager)
+            assert {name: record.failures for name, record in site.store.saved.items()} == {"a.test": failures}
+            site.clock.ahead += site.store.saved["a.test"].next_try - site.clock.now() + 1
+
+    asyncio.run(run())
+    assert site.folder.file_of("c.test").read_bytes().startswith(b"-----BEGIN")
+
+
 def test_a_name_is_proven_for_one_order_at_a_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of two that have a name in common, wildcard or not, the second one waits: the CA would see the answer for the other."""
     begun: list[str] = []
