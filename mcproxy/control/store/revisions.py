@@ -116,7 +116,7 @@ def record(
         declared: where everything is declared.
         unkept: the first generation since the last one kept that was live and could not be.
     """
-    detail = {**plan.builtins(), "lines": Plan(tuple(plan.told())).lines()}
+    detail = {**plan.builtins(), "lines": plan.told_lines()}
     files = declared.files
     changes = _changes(plan, {} if files is None else files.declarations)
     edits = msgspec.json.encode([[key, name] for key, name in declared.edits.items()]).decode()

@@ -3,9 +3,9 @@
 It adds to the plain changes what an operator wants to know: where each comes from and how many connections it touches.
 """
 
+import posixpath
 from collections.abc import Iterator, Mapping
-from functools import cache
-from pathlib import PurePosixPath
+from functools import cache, cached_property
 from typing import Any
 
 import msgspec
@@ -58,7 +58,7 @@ class Operation(msgspec.Struct, frozen=True):
         return self.change.kind == "setting" and self.change.action == "add" and self.origin is None
 
 
-class Plan(msgspec.Struct, frozen=True):
+class Plan(msgspec.Struct, frozen=True, dict=True):
     """All steps from the live State to the desired one, in the order in which they apply; false when there are none."""
 
     operations: tuple[Operation, ...]
@@ -80,6 +80,15 @@ class Plan(msgspec.Struct, frozen=True):
 
     def lines(self) -> tuple[str, ...]:
         """Return a readable diff, one line per operation, without line ends."""
+        return self._lines
+
+    def told_lines(self) -> tuple[str, ...]:
+        """Return those of the steps that say something."""
+        lines = zip(self._lines, self.operations, strict=True)
+        return tuple(line for line, operation in lines if not operation.is_default)
+
+    @cached_property
+    def _lines(self) -> tuple[str, ...]:  # the log has them, the history, and whoever asks for the last plan
         return tuple(_line(operation) for operation in self.operations)
 
     def builtins(self) -> dict[str, Any]:
@@ -162,7 +171,7 @@ def _line(operation: Operation) -> str:
     notes: list[str] = []
     if operation.origin is not None:
         origin = operation.origin
-        notes.append(f"{PurePosixPath(origin.file).name}:{origin.line}" if origin.line else origin.file)
+        notes.append(f"{posixpath.basename(origin.file)}:{origin.line}" if origin.line else origin.file)
     if operation.connections:
         is_upstreams = change.kind in ("upstream", "endpoint")  # what is counted there are requests, too
         notes.append(f"{operation.connections} open" if is_upstreams else _live(operation.connections))
