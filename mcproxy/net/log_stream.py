@@ -14,6 +14,7 @@ import select
 import stat
 import sys
 import time
+from collections.abc import Iterator
 
 from mcproxy.net.line_file import LineFile
 
@@ -40,6 +41,7 @@ class LogStream(io.TextIOBase):
         self._begun = ""  # a line without its end
         self._waiting = bytearray()
         self._untold = 0
+        self._is_held = False
         self._timer: asyncio.TimerHandle | None = None
 
     def write(self, text: str, /) -> int:
@@ -58,6 +60,16 @@ class LogStream(io.TextIOBase):
         if self._waiting and self._timer is None:
             with contextlib.suppress(RuntimeError):  # without a loop the next line tries
                 self._timer = asyncio.get_running_loop().call_later(_DELAY, self._retry)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Write what is logged meanwhile at the end, in as few pieces as there is room for: for many lines in one callback."""
+        self._is_held = True
+        try:
+            yield
+        finally:
+            self._is_held = False
+            self.flush()
 
     def isatty(self) -> bool:
         """Tell whether it is a terminal."""
@@ -102,7 +114,8 @@ class LogStream(io.TextIOBase):
             self._untold += lines.count("\n")
             return
         self._waiting += data
-        self.flush()
+        if not self._is_held:
+            self.flush()
 
     def _retry(self) -> None:
         self._timer = None

@@ -300,8 +300,9 @@ class Current:
             self.events.publish("certificate", f"renewed: {path}", generation)
         lines = self.plan.lines()
         if not first:
-            for line, operation in zip(lines, self.plan.operations, strict=True):
-                self._log.info(line, place=_place(operation))
+            with log.together():
+                for line, operation in zip(lines, self.plan.operations, strict=True):
+                    self._log.info(line, place=_place(operation))
             why = {name: text for name in ("author", "label") if (text := getattr(self.revision, name))}
             self._log.info("applied", changes=self.revision.summary, generation=generation, **why)
             for operation in self.plan.operations:

@@ -4,6 +4,7 @@ import logging
 import os
 import sys
 from collections.abc import MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 from mcproxy.control.system.log_repeats import Repeats
@@ -64,6 +65,12 @@ def tell(problem: object) -> None:
 def dropped() -> int:
     """Return how many lines were lost because standard error took no more."""
     return sys.stderr.dropped if isinstance(sys.stderr, LogStream) else 0
+
+
+def together() -> AbstractContextManager[None]:
+    """Write what is logged meanwhile in one go: see `LogStream.together`."""
+    stream = sys.stderr
+    return stream.together() if isinstance(stream, LogStream) else nullcontext()
 
 
 def logger() -> structlog.typing.FilteringBoundLogger:

@@ -19,7 +19,8 @@ def headline(plan: Plan) -> str:
     Settings stand behind the resources that clients meet; those that merely have their default do not count.
     """
     told = sorted(plan.told(), key=lambda operation: operation.change.kind == "setting")
-    return listed(map(_one, told)) or "no changes"
+    more = [f"and {len(told) - _NAMED} more"] if len(told) > _NAMED else []
+    return ", ".join([*map(_one, told[:_NAMED]), *more]) or "no changes"
 
 
 def listed(words: Iterable[str], before: str = "", most: int = _NAMED) -> str:

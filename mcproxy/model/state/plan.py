@@ -222,7 +222,8 @@ def _who(state: State, route: Route) -> Who:
 
 def differing(old: msgspec.Struct, new: msgspec.Struct) -> list[str]:
     """Return the keys in which two resources of a kind differ; ``backend`` where a route or case is led to or from an upstream."""
-    names = [name for name in new.__struct_fields__ if getattr(old, name) != getattr(new, name)]
+    values = zip(new.__struct_fields__, msgspec.structs.astuple(old), msgspec.structs.astuple(new), strict=True)
+    names = [name for name, was, now in values if was != now]
     if isinstance(new, Route | Case) and "upstream" in names:
         return ["backend", *(name for name in names if name not in ("endpoints", "upstream"))]
     return names

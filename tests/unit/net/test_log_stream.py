@@ -1,6 +1,7 @@
 """Standard error that takes nothing, takes it late, or is closed."""
 
 import asyncio
+import contextlib
 import fcntl
 import os
 import select
@@ -44,6 +45,25 @@ def test_lines_go_out_whole_and_at_once(pipe: tuple[int, int]) -> None:
     first = read(pipe[0])
     stream.flush()
     assert first + read(pipe[0]) == "x" * 6000 + "\n"
+    stream.close()
+
+
+def test_many_lines_go_out_together(pipe: tuple[int, int]) -> None:
+    """At the end, also when something has raised there; what has no room meanwhile goes out before."""
+    stream = LogStream(pipe[1], limit=100)
+    with contextlib.suppress(KeyError), stream.together():
+        stream.write("one\ntwo\n")
+        assert read(pipe[0]) == ""
+        raise KeyError
+    assert read(pipe[0]) == "one\ntwo\n"
+    with stream.together():
+        for number in range(30):  # ten of them fill the buffer
+            stream.write(f"{number:09}\n")
+        early = read(pipe[0]).split()
+    assert len(early) == 20
+    assert early + read(pipe[0]).split() == [f"{number:09}" for number in range(30)]
+    stream.write("three\n")
+    assert (read(pipe[0]), stream.dropped) == ("three\n", 0)
     stream.close()
 
 
