@@ -119,7 +119,7 @@ class Reconciler:
                 that state contains them.
         """
         current = self._current
-        self._shared.begin(loaded)
+        self._shared.start(loaded)
         self._watcher.watch(loaded.files, loaded.patterns)
         self._doubts.tell(loaded.resolution.warnings)
         contents = Contents()

@@ -52,8 +52,12 @@ class Following:
         """See `Fleet.documents`."""
         return self._fleet.documents(node, database)
 
-    def begin(self, loaded: Loaded) -> None:
-        """Take note of the first files, which are live in a moment."""
+    def start(self, loaded: Loaded) -> None:
+        """Take note of the first files, which are live in a moment, and have the edits count that belong to them."""
+        self._configure(loaded)
+        self.read(loaded)
+
+    def _configure(self, loaded: Loaded) -> None:
         self._fleet.configure(loaded.fleet, str(loaded.resolution.state.settings["database.path"]))
 
     def take(self, loaded: Loaded, assets: Assets) -> None:
@@ -62,7 +66,7 @@ class Following:
         Raises:
             ApplyError: this machine becomes a node, and the fleet's document is not known yet: what is served goes on.
         """
-        self.begin(loaded)
+        self._configure(loaded)
         if loaded.fleet is not None and loaded.document is None and self._current.file.listeners:
             if assets is not self._current.applier.assets:
                 assets.close()

@@ -13,7 +13,7 @@ from mcproxy.control.fleet.fleet import Fleet
 from mcproxy.control.reconcile.change.judging import Judge
 from mcproxy.control.reconcile.shared.settling import Settling
 from mcproxy.control.reconcile.shared.standing import Standing
-from mcproxy.errors import NotFoundError, PreconditionError, UnavailableError
+from mcproxy.errors import ApplyError, NotFoundError, PreconditionError, UnavailableError
 from mcproxy.model.edits.requests import revert, update_route
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.contents import Commit
@@ -167,6 +167,37 @@ def test_a_document_that_takes_much_away_was_judged_when_it_was_pushed(tmp_path:
         await desk.serves("only.test")
 
     run(tmp_path, body, *(f"{number}.test" for number in range(30)))
+
+
+def test_a_node_that_starts_late_has_all_that_came_meanwhile(tmp_path: Path) -> None:
+    """The document, and the edits that belong to it."""
+
+    async def body(desk: Desk) -> None:
+        await ask_for(desk, "b.test")
+        desk.push("a.test", "c.test")
+        await desk.serves("a.test", "b.test", "c.test")
+        fleet = desk.control.edits.shared.fleet
+        path = tmp_path / "later"
+        path.mkdir()
+        (path / "mc-proxy.toml").write_text(NODE.replace("edge-1", "edge-2"), encoding="utf-8")
+        later = Fleet(lambda _: desk.store)
+        documents = later.documents
+        control = Control(path / "mc-proxy.toml", later)
+        assert fleet.node is not None
+        assert documents(msgspec.structs.replace(fleet.node, node="edge-2"), str(path / "mc-proxy.db")) is None
+        later.configure(msgspec.structs.replace(fleet.node, node="edge-2"), str(path / "mc-proxy.db"))
+        following = asyncio.ensure_future(later.run())
+        try:
+            await later.first_look()
+            with pytest.raises(ApplyError, match="another process"):  # this test has the address already
+                await control.start()
+            assert [edit.edit.id for edit in later.edits] == [FIRST_EDIT]
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+            await control.close()
+
+    run(tmp_path, body, "a.test")
 
 
 def test_a_document_that_is_wrong_here_changes_nothing(tmp_path: Path) -> None:
