@@ -10,6 +10,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mcproxy.control.fleet.store import etcd, members
 from mcproxy.control.fleet.store.errors import (
     FleetStoreError,
     HistoryLostError,
@@ -51,6 +52,13 @@ def target(cluster: Cluster, certs: Certificates) -> Target:
     cluster.ctl("del", "--prefix", "")
     leaf = certs.client("edge-1")
     return Target(cluster.endpoints, PREFIX, str(cluster.ca), str(leaf.certificate), str(leaf.key))
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait longer for members than the product does: of a busy machine nothing is to be concluded where none is to fail."""
+    for module in (members, etcd):
+        monkeypatch.setattr(module, "DEADLINE", 30.0)
 
 
 @contextlib.asynccontextmanager
@@ -113,6 +121,7 @@ async def until_reachable(store: EtcdStore, revision: int) -> None:
             return
 
 
+@pytest.mark.usefixtures("patient")
 def test_compare_and_swap(target: Target) -> None:
     """A commit is made as a whole where every version is as expected; else it is told what is there instead."""
 
@@ -135,6 +144,7 @@ def test_compare_and_swap(target: Target) -> None:
     on_store(target, work)
 
 
+@pytest.mark.usefixtures("patient")
 def test_two_prefixes_are_two_fleets(cluster: Cluster, target: Target) -> None:
     """Nothing is seen of keys that begin alike without being below the prefix, nor changed."""
     for name in ("/mcproxy/edge0", "/mcproxy/edge-2/doc", "/mcproxy/edg"):
@@ -146,6 +156,7 @@ def test_two_prefixes_are_two_fleets(cluster: Cluster, target: Target) -> None:
     on_store(target, work)
 
 
+@pytest.mark.usefixtures("patient")
 def test_values_are_read_once(target: Target) -> None:
     """What has not changed is not sent again; what others change, add or delete is seen all the same."""
 
@@ -162,6 +173,7 @@ def test_values_are_read_once(target: Target) -> None:
     on_store(target, work)
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_watch_tells_what_others_change(target: Target) -> None:
     """From a revision on, so that what happens between a read and the watch is not missed; silence does not end it."""
 
@@ -183,6 +195,7 @@ def test_a_watch_tells_what_others_change(target: Target) -> None:
     on_store(target, work)
 
 
+@pytest.mark.usefixtures("patient")
 def test_leases(target: Target) -> None:
     """Keys that are leased go with their lease, others of the same commit stay."""
 
@@ -202,6 +215,7 @@ def test_leases(target: Target) -> None:
     on_store(target, work)
 
 
+@pytest.mark.usefixtures("patient")
 def test_too_much_at_once_is_told(target: Target) -> None:
     """By its size, or the number of changes; nothing of it is made."""
 
@@ -266,6 +280,7 @@ def test_what_stands_in_the_way_is_told(
     asyncio.run(main())
 
 
+@pytest.mark.usefixtures("patient")
 def test_renewed_files_count_at_once(
     target: Target, tmp_path: Path, certs: Certificates, other_certs: Certificates
 ) -> None:
@@ -370,6 +385,7 @@ def test_too_few_members(cluster: Cluster, target: Target) -> None:
     on_store(target, work)
 
 
+@pytest.mark.usefixtures("patient")
 def test_compacted_history_is_told(cluster: Cluster, target: Target) -> None:
     """A watch from a revision whose changes are gone says so; a read has everything."""
 
@@ -392,6 +408,7 @@ def alone(tmp_path: Path, certs: Certificates) -> Iterator[Cluster]:
         yield cluster
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_full_store(alone: Cluster, target: Target) -> None:
     """It is told what is to be done; what is there can be read and deleted, and the last commit that fits is known to be made."""
 
