@@ -14,6 +14,7 @@ from mcproxy.model.edits.rollback import edits_towards
 from mcproxy.model.state.diff import apply, diff
 from mcproxy.model.state.filter_options import ForwardAuth
 from mcproxy.model.state.kinds import KIND, KINDS, KindName, ResourceKey, from_tables, key_of, parent_of, table_of
+from mcproxy.model.state.rules.ordered_certificates import unfit_names
 from mcproxy.model.state.rules.violations import violations
 from mcproxy.model.state.state import Case, Filter, Listener, Policy, Route, Rule, State, Upstream, UpstreamEndpoint
 from mcproxy.model.values import addresses
@@ -30,6 +31,7 @@ SETTINGS: dict[str, list[Any]] = {
     "grpc.tls_cert": ["", "c"],
     "grpc.tls_key": ["k"],
     "grpc.client_ca": ["a"],
+    "acme.directory": ["https://ca"],  # which no edit can change
     "firewall.geoip_db": ["", "/db"],
     "proxy.workers": [0, 1],
 }
@@ -132,6 +134,7 @@ def valid(state: State) -> bool:
             {(*key[:2], one), (*key[:2], two)} <= state.cases.keys() for key in state.cases for one, two in TIED
         )
         and all(_fits(state, place) for place in _places(state))
+        and not any(unfit_names(state))
     )
 
 
