@@ -10,7 +10,7 @@ import tomlkit
 
 from mcproxy._pb import admin_pb2 as pb
 from mcproxy.client import Client
-from mcproxy.client.errors import ClientError, FailedPreconditionError
+from mcproxy.client.errors import AlreadyExistsError, ClientError, FailedPreconditionError
 from mcproxy.model.fleet import keys
 from mcproxy.model.fleet.records import FIRST_EDIT
 from tests.support.certificates import Certificates
@@ -207,6 +207,40 @@ def test_edits_of_several_nodes_at_once(site: Site) -> None:
     expected = sorted(["app.test", "calm.test", *(f"{turn}.edge-{n}.test" for turn in range(4) for n in range(3))])
     site.nodes.wait(lambda: all(node.hostnames() == expected for node in site.nodes), "all routes are everywhere")
     site.nodes.wait(lambda: len(set(site.backends().values())) == 1, "one edit of app.test counts")
+
+
+def test_what_several_nodes_add_at_once_is_added_by_one(site: Site) -> None:
+    """The others are told that it is there, and nobody's acknowledged edit is written over."""
+    rounds = 4
+    together = threading.Barrier(len(NAMES), timeout=60)
+    done: dict[str, list[str]] = {}
+    refused: list[ClientError] = []
+
+    def work(number: int) -> None:
+        with site.nodes[NAMES[number]].client() as client:
+            for turn in range(rounds):
+                together.wait()
+                backend = f"127.0.0.1:{10 + number}"
+                try:
+                    client.add_route(site.addr, f"{turn}.test", backend)
+                    done.setdefault(f"{turn}.test", []).append(backend)
+                except ClientError as error:
+                    refused.append(error)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(len(NAMES))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {type(error) for error in refused} == {AlreadyExistsError}
+    assert [len(backends) for backends in done.values()] == [1] * rounds
+    wanted = {name: backend for name, (backend,) in done.items()}
+
+    def everywhere() -> bool:
+        found = [site.on(node, lambda client: client.list_routes().routes) for node in site.nodes]
+        return all(wanted.items() <= {route.hostname: route.backend for route in routes}.items() for routes in found)
+
+    site.nodes.wait(everywhere, "what was acknowledged is on all nodes")
 
 
 def test_a_request_that_is_repeated_at_another_node(site: Site) -> None:

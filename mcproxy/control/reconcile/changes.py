@@ -253,7 +253,7 @@ class ChangeHandler:
                     made = Made()
                     if parts.shared:
                         await check_rollout(self._shared, parts, self._reconciler.path, judged.loaded)
-                        made = await make(self._shared, parts, judged.loaded.document)
+                        made = await make(self._shared, parts, judged.loaded.document, judged.moment)
             except RequestError as error:
                 if not request.dry_run:
                     await self._refuse(request, str(error))
@@ -280,15 +280,18 @@ class ChangeHandler:
             expires=None if request.expires is None else now + request.expires,
             request_id=request.request_id,
         )
-        view = View(current.file, current.merged.state, current.edits.edits, str(self._reconciler.path.parent))
+        moment = self._shared.fleet.moment.revision
+        before = current.merged if moment == self._shared.fleet.live else current.edits.merge(current.file)
+        view = View(current.file, before.state, current.edits.edits, str(self._reconciler.path.parent))
         draft = drafted(request, judge, view, metadata)
         new = {(edit.kind, edit.key) for edit in draft.add}
         kept = [e for e in view.edits if e.id not in draft.remove and (e.kind, e.key) not in new]
         merged = merge(view.file, (*kept, *draft.add), now)
-        orphans = check_effect(draft, current.merged, merged)
+        orphans = check_effect(draft, before, merged)
         draft = msgspec.structs.replace(draft, remove=(*draft.remove, *orphans))
         check(merged)
-        return Judged(loaded, draft, merged, owners(merged.state, {origin_key(*each) for each in draft.changed}))
+        named = owners(merged.state, {origin_key(*each) for each in draft.changed})
+        return Judged(loaded, draft, merged, named, moment)
 
     async def _do(
         self,

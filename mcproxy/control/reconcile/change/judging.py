@@ -21,12 +21,21 @@ Judge = Callable[[View, EditMetadata], Draft]
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """What a request comes to."""
+    """What a request comes to.
+
+    Attributes:
+        loaded: the files that it was judged by.
+        draft: its edits.
+        merged: what files and edits mean with them.
+        named: what names files of all that it changes.
+        moment: of the fleet's edits that it was judged by; see `Fleet.moment`.
+    """
 
     loaded: Loaded
     draft: Draft
     merged: Merged
     named: dict[Key, Owner]
+    moment: int
 
 
 class Seen(msgspec.Struct, frozen=True):

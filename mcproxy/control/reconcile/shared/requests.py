@@ -130,13 +130,14 @@ def is_own(edit: Edit) -> bool:
     return edit.kind == "setting" and str(edit.key).partition(".")[0] in OWN
 
 
-async def make(shared: SharedEdits, parts: Parts, document: Document | None) -> Made:
+async def make(shared: SharedEdits, parts: Parts, document: Document | None, moment: int) -> Made:
     """Make the fleet's part of a request.
 
     Args:
         shared: the fleet's edits.
         parts: of the request.
         document: which it was judged by.
+        moment: of the fleet's edits that it was judged by; see `Fleet.moment`.
 
     Raises:
         OvertakenError: somebody else was faster.
@@ -150,7 +151,7 @@ async def make(shared: SharedEdits, parts: Parts, document: Document | None) -> 
     if node is None or view.doc is None or document is None:
         raise PreconditionError("the fleet has no document in its store, so there is nothing to edit")
     wanted = fleet.wanted.document
-    if wanted is None or wanted.version != document.version:
+    if wanted is None or wanted.version != document.version or fleet.moment.revision != moment:
         raise OvertakenError
     portability = shared.portability()
     before = {one.edit.id: one.edit for one in view.edits}
