@@ -269,6 +269,15 @@ def test_a_rollback_that_is_not_confirmed(site: Site) -> None:
     site.nodes.wait(lambda: site.everywhere("127.0.0.1:2"), "undone everywhere")
 
 
+def test_a_rollback_to_before_the_first_document(site: Site) -> None:
+    """It would be the fleet's, and no node would serve anything; the node had nothing to serve then."""
+    with site.nodes["edge-1"].client() as client:
+        first = min(revision.generation for revision in client.list_revisions(limit=1000).revisions)
+        with pytest.raises(FailedPreconditionError, match="has no listener"):
+            client.rollback(first)
+    assert not site.edits()
+
+
 def test_what_is_a_nodes_own_is_changed_there_alone(site: Site) -> None:
     """Log, metrics, admin API and database are not in the document, so their edits are not the fleet's."""
     with site.nodes["edge-1"].client() as client:

@@ -184,6 +184,12 @@ def test_what_is_wrong_is_refused_before_anybody_has_it(edges: Edges) -> None:
         ([("site.toml", '[metrics]\naddr = ":9"\n')], "files.metrics", "is each node's own"),
         ([("../site.toml", good)], "files", "is not in the folder of the main file"),
         ([], "files", "it has no files"),
+        (
+            [("site.toml", f'include = ["conf.d/*.toml", "b.toml"]\n{good}')],
+            "files.include[1]",
+            "b.toml, which was not sent",
+        ),
+        ([("site.toml", f'include = ["/etc/hostname"]\n{good}'), ("b.toml", "")], "files.include[0]", "was not sent"),
     ]
     for files, field, words in rows:
         for call in (client.plan_fleet, client.push_fleet):

@@ -189,6 +189,10 @@ class ChangeHandler:
         def judge(view: View, metadata: EditMetadata) -> Draft:
             if wanted is None:
                 raise NotFoundError(f"generation {generation} is not in the history; see history")
+            if view.live.listeners and not wanted.listeners:
+                raise PreconditionError(
+                    f"generation {generation} has no listener: the fleet's document was not known here yet, and no node would serve anything"
+                )
             return roll_back(view, metadata, wanted, AT_START)
 
         def check(merged: Merged) -> None:

@@ -1,5 +1,7 @@
 """Files that are to become the fleet's document, judged by a node: read as if they were that already."""
 
+import glob
+import posixpath
 from collections.abc import Iterator, Sequence
 
 import msgspec
@@ -52,6 +54,8 @@ async def judge(reconciler: Reconciler, files: Sequence[FleetFile]) -> Judged:
         loaded.require_tests()
     except ConfigError as error:
         raise InvalidRequestError(tuple(_violations(error, files[0].name))) from error
+    if missing := list(_missing(files)):
+        raise InvalidRequestError(tuple(missing))
     doubts = [_named(problem, files[0].name) for problem in loaded.resolution.warnings if _is_of_document(problem)]
     return Judged(loaded, digest, packed, tuple(map(str, doubts)))
 
@@ -67,6 +71,17 @@ def refuse_document(fleet: Fleet, text: str) -> None:
         raise PreconditionError(
             "this server is a node of a fleet, and what it serves is the fleet's document: mcproxyctl fleet diff FILE plans a file as that"
         )
+
+
+def _missing(files: Sequence[FleetFile]) -> Iterator[tuple[str, str]]:
+    """Yield what the main file includes by name and was not sent with it: nodes would run the document without it."""
+    main = document.read(Source(files[0].name, files[0].text)).document
+    names = {file.name for file in files[1:]}
+    for index, pattern in enumerate(main.config.include if main is not None else ()):
+        named = posixpath.normpath(pattern)
+        whole = posixpath.isabs(named) and any(named.endswith(f"/{name}") for name in names)
+        if not glob.has_magic(pattern) and named not in names and not whole:
+            yield f"files.include[{index}]", f"{files[0].name} includes {pattern}, which was not sent with it"
 
 
 def _violations(error: ConfigError, main: str) -> Iterator[tuple[str, str]]:
