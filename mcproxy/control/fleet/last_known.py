@@ -1,6 +1,7 @@
 """What a node keeps of its fleet beside its database, to start from while the store is away: the document, its rollout, the edits."""
 
 import contextlib
+import hashlib
 import os
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from mcproxy.model.fleet.contents import Contents, Item
 from mcproxy.named_file import read_file, touching
 
 _SUFFIX = ".fleet"
+_DIGEST = 32  # bytes of SHA-256, with which the file begins: a damaged document would be in the way of every start
 _FILE_MODE = 0o600  # runtime edits may be nobody else's business
 _KEPT = (keys.DOC, keys.NEXT, keys.ROLLOUT, keys.SEQUENCE)
 
@@ -42,6 +44,14 @@ class Kept(msgspec.Struct, frozen=True):
     failed: int = 0
 
 
+def _decoded(data: bytes) -> Kept:
+    """Return what a file has; raises `msgspec.MsgspecError` when it is another one than was written."""
+    digest, packed = data[:_DIGEST], data[_DIGEST:]
+    if hashlib.sha256(packed).digest() != digest:
+        raise msgspec.DecodeError("its checksum is another one")
+    return msgspec.msgpack.decode(packed, type=Kept)
+
+
 def place(database: str) -> Path:
     """Return where it is kept, by the path of the database."""
     return Path(f"{database}{_SUFFIX}")
@@ -57,7 +67,7 @@ def load(database: str, prefix: str) -> LastKnown | None:
     path = place(database)
     try:
         with touching(str(path)):
-            kept = msgspec.msgpack.decode(read_file(path), type=Kept)
+            kept = _decoded(read_file(path))
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, RecursionError) as error:
@@ -83,7 +93,7 @@ def save(database: str, known: LastKnown) -> None:
             part.unlink()
         fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _FILE_MODE)
         with open(fd, "wb") as file:  # noqa: PTH123 - a descriptor
-            file.write(data)
+            file.write(hashlib.sha256(data).digest() + data)
             file.flush()
             os.fsync(fd)
         part.rename(path)

@@ -94,17 +94,21 @@ def pack(files: Sequence[FleetFile]) -> tuple[str, bytes]:
 def unpack(document: Document) -> tuple[FleetFile, ...]:
     """Return the files of a document, the main one first; raises `DocumentError` when it is damaged."""
     try:
-        inflating = zlib.decompressobj()
-        data = inflating.decompress(document.packed, MOST_UNPACKED)
-        if not inflating.eof or inflating.unused_data:
-            raise DocumentError("its files do not end where they should")
-        if hashlib.sha256(data).hexdigest() != document.header.hash:
-            raise DocumentError("its files are not those of its header")
-        files = msgspec.json.decode(data, type=tuple[FleetFile, ...])
+        files = msgspec.json.decode(_inflated(document), type=tuple[FleetFile, ...])
     except (zlib.error, msgspec.DecodeError, RecursionError) as error:
         raise DocumentError(f"its files can't be read: {error}") from error
     _check_names([file.name for file in files])
     return files
+
+
+def _inflated(document: Document) -> bytes:
+    inflating = zlib.decompressobj()
+    data = inflating.decompress(document.packed, MOST_UNPACKED)
+    whole = inflating.eof and not inflating.unused_data
+    if whole and hashlib.sha256(data).hexdigest() == document.header.hash:
+        return data
+    del data, inflating  # whoever keeps the error keeps what is in this frame
+    raise DocumentError(f"its files {'are not those of its header' if whole else 'do not end where they should'}")
 
 
 def encode(header: Header, packed: bytes) -> bytes:

@@ -136,6 +136,23 @@ def test_a_file_that_is_damaged_is_as_if_there_were_none(tmp_path: Path, capsys:
     assert "what was kept of the fleet can't be read" in capsys.readouterr().out
 
 
+def test_any_damage_is_found(tmp_path: Path) -> None:
+    """A document with one wrong bit would be in the way of every start, though the store has a good one."""
+    database = str(tmp_path / "x.db")
+    store = PlayedStore()
+    store.push()
+    last_known.save(database, last_known.LastKnown(HERE.prefix, store.memory.contents, 1.0))
+    good = last_known.place(database).read_bytes()
+    assert last_known.load(database, HERE.prefix) is not None
+    for place in range(0, len(good), 7):
+        damaged = bytearray(good)
+        damaged[place] ^= 1
+        last_known.place(database).write_bytes(damaged)
+        assert last_known.load(database, HERE.prefix) is None
+        last_known.place(database).write_bytes(good[:place])
+        assert last_known.load(database, HERE.prefix) is None
+
+
 def test_what_is_known_is_not_read_again(tmp_path: Path) -> None:
     """Changes that are told after a look that has seen them cost nothing, and a thousand at once are looked at a few times."""
 

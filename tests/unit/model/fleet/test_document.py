@@ -66,6 +66,15 @@ def test_what_would_grow_beyond_all_measure_is_not_unpacked(monkeypatch: pytest.
         document.unpack(found)
 
 
+def test_the_error_about_a_document_keeps_nothing_of_it() -> None:
+    """Control keeps the last error, and with it all that was known where it was found."""
+    found = Document(Header(revision=1, hash=""), zlib.compress(b"#" * 5_000_000))
+    with pytest.raises(DocumentError) as told:
+        document.unpack(found)
+    kept = [value for each in told.traceback for value in each.frame.f_locals.values() if isinstance(value, bytes)]
+    assert sum(map(len, kept)) < 100_000
+
+
 @pytest.mark.parametrize("damage", ["cut", "other", "more", "swapped"])
 def test_damaged_files_are_told(damage: str) -> None:
     """Files that are cut, replaced or added to are not taken for the document."""
