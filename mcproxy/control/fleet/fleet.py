@@ -181,6 +181,8 @@ class Fleet:
         elif node is None:
             self._known = self._restored = _Known()
         if node != self.node:
+            if node is None or self.node is None or node.prefix != self.node.prefix:
+                self._held = None  # those of another fleet
             self.node = node
             self._configured.set()
 
