@@ -64,9 +64,12 @@ class Applier:
         """The descriptor of the live snapshot, -1 before the first `apply`."""
         return self._snapshot_fd
 
-    def listen_at(self, host: str) -> None:
-        """Bind listeners that name no address at this one from now on; "" for all."""
+    def listen_at(self, host: str) -> list[str]:
+        """Bind listeners that name no address at this one from now on, "" for all; return those that a change leaves elsewhere."""
+        if host == self._listeners.host:
+            return []
         self._listeners.host = host
+        return self._listeners.misplaced()
 
     async def apply(self, desired: State, assets: Assets, answers: Answers | None = None) -> None:
         """Make ``desired``, with the files it names, live in every worker.

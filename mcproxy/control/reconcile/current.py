@@ -159,7 +159,11 @@ class Current:
             ApplyError: it can't be made live; all is as it was before.
         """
         before = self.applier.assets
-        self.applier.listen_at(loaded.fleet.address if loaded.fleet is not None else "")
+        if left := self.applier.listen_at(loaded.fleet.address if loaded.fleet is not None else ""):
+            self._log.warning(
+                "[fleet] address is another one: these listeners stay where they are bound until mcproxy is stopped and started",
+                listeners=", ".join(left),
+            )
         plan = self.plan_for(loaded, merged)
         renewed = [] if before is None or assets is before else assets.renewed_since(before)
         drained = {path: drained_by(merged.state, path, self.counters.active()) for path in renewed}

@@ -9,7 +9,7 @@ from typing import Protocol, TypeAlias
 from mcproxy.control.system.bind_errors import why_unbound
 from mcproxy.errors import ApplyError
 from mcproxy.net import ipc
-from mcproxy.net.sockets import await_first_bytes, listen
+from mcproxy.net.sockets import await_first_bytes, listen, listening_address
 
 Group: TypeAlias = Sequence[socket.socket]
 """The SO_REUSEPORT sockets of one listener, by number; fixed from when it is added, since closing one of them would
@@ -93,6 +93,14 @@ class Listeners:
         if not addr.startswith(":") or not self.host:
             return addr
         return f"[{self.host}]{addr}" if ":" in self.host else f"{self.host}{addr}"
+
+    def misplaced(self) -> list[str]:
+        """Return the listeners that were bound when `host` was another one: they stay there as long as they are wanted."""
+        return [
+            addr
+            for addr, group in self._groups.items()
+            if addr.startswith(":") and listening_address(group[0]) not in ("", self._place(addr))
+        ]
 
     def accept_at_once(self, addrs: Container[str]) -> None:
         """Have these listeners hand connections to workers at once, and all others when the client has sent something.

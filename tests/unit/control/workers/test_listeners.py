@@ -145,4 +145,17 @@ def test_a_node_of_a_fleet_listens_at_an_address_of_its_own(listeners: Listeners
         other.host = host
         with pytest.raises(ApplyError, match=re.escape(f"listener :{port} at {host}: another process listens there")):
             other.bind([f":{port}"], 1)
+        assert listeners.misplaced() == []
+        for later in ("", "127.0.0.5"):
+            listeners.host = later
+            assert listeners.misplaced() == [f":{port}"]
         listeners.release_others(())
+
+
+def test_a_listener_at_all_addresses_is_where_it_should_be(listeners: Listeners) -> None:
+    """Unless a node of a fleet is to listen at one alone."""
+    port = free_port()
+    listeners.bind([f":{port}"], 1)
+    assert listeners.misplaced() == []
+    listeners.host = "127.0.0.2"
+    assert listeners.misplaced() == [f":{port}"]
