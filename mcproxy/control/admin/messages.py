@@ -196,7 +196,7 @@ def difference(difference: Difference, origins: Mapping[Key, Origin], *, in_flee
         edit=edit(difference.edit),
         suspended=difference.suspended,
         summary=f"{summary} ({edit_name(difference.edit)}{', on this node alone' if alone else ''})",
-        node_alone=alone,
+        node_alone=alone if in_fleet else None,
     )
 
 
