@@ -6,10 +6,12 @@ const PERIOD = 1000; // milliseconds from one look to the next
 const PATIENCE = 5000; // milliseconds until a look counts as failed
 
 const TYPING = 150; // milliseconds of stillness until what was typed is searched for
+const PRESSING = 1000; // milliseconds for which a button that is held down keeps the page as it is
 
 let lastSeen = new Date();
 let opened = new Map(); // the lists that somebody has opened or closed, by their id
 let typing = 0;
+let pressed = -Infinity; // since when a button of the mouse is held down
 
 function isBeingCopied(part) {
   const selection = document.getSelection();
@@ -17,6 +19,7 @@ function isBeingCopied(part) {
 }
 
 function replaceParts(page) {
+  if (performance.now() - pressed < PRESSING) return; // what is replaced between press and release gets no click
   for (const part of document.querySelectorAll(".live")) {
     const fresh = page.getElementById(part.id);
     if (fresh === null || fresh.outerHTML === part.outerHTML || isBeingCopied(part)) continue;
@@ -70,5 +73,8 @@ document.querySelector("input[name=q]").addEventListener("input", (event) => {
   clearTimeout(typing);
   typing = setTimeout(search, TYPING, event.target);
 });
+
+document.addEventListener("pointerdown", () => { pressed = performance.now(); });
+for (const end of ["pointerup", "pointercancel"]) document.addEventListener(end, () => { pressed = -Infinity; });
 
 setTimeout(look, PERIOD);
