@@ -25,7 +25,7 @@ from mcproxy.worker.requests.visitors import Visitor
 from mcproxy.worker.stream.exchange import CANCEL, SWITCHING
 from mcproxy.worker.stream.http_connection import MOST_UNWRITTEN
 
-_LINGER = 1.0  # seconds from an answer to the reset of a request that still comes
+_LINGER = 3.0  # seconds from an answer to the reset of a request that still comes: a client on a busy machine has read it by then
 _DISCARD = 1 << 18  # bytes of such requests for which credit is given back meanwhile
 _PROMPT = 0.05  # seconds from a client's last bytes, within which what they were is taken as it comes
 _DECIDED = 1.0  # seconds for a request that mostly has no body to say whether it has one

@@ -214,7 +214,7 @@ def test_an_upload_after_an_early_answer_is_stopped(engine: EngineName) -> None:
     assert talk.backend.heard() == ["reset 0"]
     talk.client.engine.send(exchange.stream, bytes(10_000))
     assert not any(isinstance(event, StreamReset) for event in talk.client.talk())
-    talk.wire.pass_time(1.5)
+    talk.wire.pass_time(3.5)
     assert talk.hears()[-1] == StreamReset(exchange.stream, NO_ERROR, remote=True)
     talk.asks()
 
@@ -235,7 +235,7 @@ def test_an_upload_behind_an_early_answer_is_read_up_to_a_bound(engine: EngineNa
         talk.client.engine.send(stream, bytes(size), end=True)
         assert not any(isinstance(event, StreamReset) for event in talk.client.talk())
         assert (talk.client.engine.queued(stream) > 0) is stopped
-        talk.wire.pass_time(1.5)
+        talk.wire.pass_time(3.5)
         assert any(isinstance(event, StreamReset) for event in talk.hears()) is stopped
         again = talk.asks(POST, end=False)
         talk.client.engine.send(again.stream, bytes(60_000))
@@ -256,7 +256,7 @@ def test_an_upload_goes_on_until_the_client_has_the_answer() -> None:
     talk.client.engine.consumed(exchange.stream, 5)
     heard = talk.client.talk()
     assert body_of(heard) == b"arge"
-    talk.wire.pass_time(1.5)
+    talk.wire.pass_time(3.5)
     assert talk.hears()[-1] == StreamReset(exchange.stream, NO_ERROR, remote=True)
     talk.asks()
     assert not talk.has_ended()
