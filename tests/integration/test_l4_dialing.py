@@ -65,7 +65,7 @@ def silent_and_alive(first: str, second: str) -> Iterator[RawBackend]:
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [("127.0.0.2", "127.0.0.1"), ("::1", "127.0.0.1"), ("127.0.0.1", "::1")], ids=str
+    ("first", "second"), [("127.7.7.2", "127.7.7.1"), ("::1", "127.7.7.1"), ("127.7.7.1", "::1")], ids=str
 )
 def test_a_silent_first_address_costs_one_connection_a_quarter_of_a_second(
     start: Callable[[str], Proxy], names: NameService, first: str, second: str
