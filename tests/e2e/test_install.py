@@ -102,7 +102,7 @@ def test_the_way_to_a_service_is_short() -> None:
 
 
 @pytest.mark.soak  # Debian's and Python's packages are installed
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_the_commands_serve_a_site(tmp_path: Path) -> None:
     """Each ends well in its turn; at the end the site answers, over TLS that is verified, and its backend is asked.
 
@@ -141,7 +141,7 @@ def test_the_commands_serve_a_site(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     (tmp_path / "machine").mkdir()
-    ran = run_apart(OUTSIDE, str(tmp_path / "machine"), str(scripts), str(ROOT), timeout=280)
+    ran = run_apart(OUTSIDE, str(tmp_path / "machine"), str(scripts), str(ROOT), timeout=560)
     assert ran.returncode == 0, ran.stdout
     assert re.search(r"mc-proxy\.toml: valid: 1 listener, 1 route$", ran.stdout, re.MULTILINE), ran.stdout
     assert re.search(r"^generation +1", ran.stdout, re.MULTILINE | re.IGNORECASE), ran.stdout
